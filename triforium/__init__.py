@@ -1,0 +1,1 @@
+"""Triforium: a WebRTC media server (SFU) in Python."""
