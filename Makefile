@@ -1,0 +1,49 @@
+# Each target makes the environment that it needs; nothing is to be installed by hand but python3, python3-venv and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: install serve test lint lock clean
+
+install: $(VENV)/.installed
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What the server needs to run, and the `triforium` command on top of this working tree.
+$(VENV)/.installed: requirements/run.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/run.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+# What tests and checks need besides.
+$(VENV)/.developing: requirements/dev.lock $(VENV)/.installed
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	touch $@
+
+serve: $(VENV)/.installed
+	$(BIN)/triforium serve --dev
+
+test: $(VENV)/.developing
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/flake8-async --enable=ASYNC rtp sfu signaling triforium tests tools
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The newest versions within the bounds of pyproject.toml, with their hashes. The tests use what the server runs on.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip --quiet install uv
+	build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade --quiet \
+		--group build pyproject.toml -o requirements/run.lock
+	build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade --quiet \
+		--group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
