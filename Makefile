@@ -32,7 +32,7 @@ test: $(VENV)/.developing
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/flake8-async --enable=ASYNC rtp sfu signaling triforium tests tools
+	find rtp sfu signaling triforium tests tools -name '*.py' | xargs $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=serve_http,run
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

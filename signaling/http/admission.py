@@ -1,0 +1,72 @@
+"""How much those may hold of us, together, who have not said who they are."""
+
+from typing import Final
+
+from signaling.http.errors import HttpError
+
+MAX_GUESTS: Final = 1_000
+"""Sockets at one time that nobody has vouched for."""
+
+MAX_HELD_BYTES: Final = 32 * 1024 * 1024
+"""What all of these sockets together may have us keep of their requests."""
+
+
+class Admission:
+    """Counts guests: sockets whose bearer has not been authenticated."""
+
+    def __init__(self, max_guests: int = MAX_GUESTS, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self.guests = 0
+        self.held_bytes = 0
+        self.turned_away = 0
+        self._max_guests = max_guests
+        self._max_held_bytes = max_held_bytes
+
+    def enter(self) -> "Guest | None":
+        """Let one more socket in; None if the house is full."""
+        if self.guests >= self._max_guests:
+            self.turned_away += 1
+            return None
+        self.guests += 1
+        return Guest(self)
+
+    def hold(self, size: int) -> None:
+        """Count bytes that we keep for a guest. Raises HttpError (503) if they are too many in all."""
+        if self.held_bytes + size > self._max_held_bytes:
+            self.turned_away += 1
+            raise HttpError(503, "too many requests at once")
+        self.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Count bytes as no longer kept."""
+        self.held_bytes -= size
+
+    def leave(self) -> None:
+        """Let one guest go, or become one that we know."""
+        self.guests -= 1
+
+
+class Guest:
+    """One socket in the count, until somebody vouches for it or it is gone."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission: Admission | None = admission
+        self._held_bytes = 0
+
+    def hold(self, size: int) -> None:
+        """Count bytes of the request being read. Raises HttpError (503) if guests hold too many."""
+        if self._admission is not None:
+            self._admission.hold(size)
+            self._held_bytes += size
+
+    def release(self) -> None:
+        """The request is over, and what was kept of it is gone."""
+        if self._admission is not None:
+            self._admission.release(self._held_bytes)
+            self._held_bytes = 0
+
+    def leave(self) -> None:
+        """Count this socket no longer: it is authenticated, or closed. May be called again."""
+        if self._admission is not None:
+            self.release()
+            self._admission.leave()
+            self._admission = None
