@@ -1,6 +1,7 @@
 """STUN against RFC 5769's vectors, recorded checks, and noise."""
 
 import json
+import zlib
 from contextlib import suppress
 from pathlib import Path as FilePath
 
@@ -74,6 +75,12 @@ def stun(attributes: bytes, message_type: int = 0x0001) -> bytes:
 
 def attribute(kind: int, value: bytes) -> bytes:
     return kind.to_bytes(2, "big") + len(value).to_bytes(2, "big") + value + bytes(-len(value) % 4)
+
+
+def fingerprinted(behind: bytes) -> bytes:
+    """A message of nothing but a right FINGERPRINT and what stands behind it."""
+    header = stun(bytes(8) + behind)[:20]
+    return header + attribute(0x8028, (zlib.crc32(header) ^ 0x5354554E).to_bytes(4, "big")) + behind
 
 
 def test_the_sample_request_of_rfc_5769_is_read_and_verified():
@@ -218,7 +225,7 @@ MALFORMED = {
     "a length that is no multiple of four": stun(b"\x00\x25\x00"),
     "an attribute that overruns": stun(b"\x00\x06\x00\x08abcd"),
     "a wrong fingerprint": RFC_REQUEST[:-1] + b"\x00",
-    "an attribute after the fingerprint": None,  # below
+    "an attribute after the fingerprint": fingerprinted(attribute(0xC057, b"")),
     "integrity of 19 bytes": stun(attribute(8, bytes(19))),
     "a username that is not UTF-8": stun(attribute(6, b"\xff\xfe:")),
     "a username over 513 bytes": stun(attribute(6, b"a" * 514)),
@@ -230,15 +237,16 @@ MALFORMED = {
     "an IPv6 address of four bytes": stun(attribute(0x20, b"\x00\x02" + bytes(6)), 0x0101),
     "sixty-five attributes": stun(attribute(0xC057, b"") * 65),
 }
-_whole = bytearray(RFC_REQUEST + attribute(0xC057, b""))
-_whole[2:4] = (len(_whole) - 20).to_bytes(2, "big")
-MALFORMED["an attribute after the fingerprint"] = bytes(_whole)
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED.keys())
 def test_what_is_malformed_is_refused(data):
     with pytest.raises(DecodeError):
         parse_message(data)
+
+
+def test_a_right_fingerprint_at_the_end_is_taken():
+    assert parse_message(fingerprinted(b"")).integrity_at is None
 
 
 def test_sixty_four_attributes_are_read():
