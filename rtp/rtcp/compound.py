@@ -1,0 +1,115 @@
+"""Compound packets (RFC 3550 §6.1): the RTCP packets of one datagram, in order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from rtp.errors import DecodeError
+from rtp.rtcp.goodbye import Goodbye, parse_goodbye
+from rtp.rtcp.header import HEADER, VERSION, PacketType, PayloadFeedbackFormat, serialize_packet
+from rtp.rtcp.key_frame_request import (
+    FullIntraRequest,
+    PictureLossIndication,
+    parse_full_intra_request,
+    parse_picture_loss_indication,
+)
+from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate, parse_remb
+from rtp.rtcp.reports import ReceiverReport, SenderReport, parse_receiver_report, parse_sender_report
+from rtp.rtcp.source_description import SourceDescription, parse_source_description
+
+_PADDING: Final = 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecognised:
+    """A packet of a type, or a feedback message type, that we do not read; `fmt` is its five-bit count field.
+
+    Such packets are skipped (RFC 3550 §6.1), but callers may want to count them. `body` is what follows the header.
+    """
+
+    packet_type: int
+    fmt: int
+    body: bytes
+
+    def serialize(self) -> bytes:
+        """Return the packet as it came, without its padding."""
+        return serialize_packet(self.packet_type, self.fmt, self.body + bytes(-len(self.body) % 4))
+
+
+RtcpPacket: TypeAlias = (
+    SenderReport
+    | ReceiverReport
+    | SourceDescription
+    | Goodbye
+    | PictureLossIndication
+    | FullIntraRequest
+    | ReceiverEstimatedMaxBitrate
+    | Unrecognised
+)
+
+
+def parse_compound(data: bytes) -> list[RtcpPacket]:
+    """Read all the packets of one datagram, which may begin with any type (reduced size, RFC 5506).
+
+    Raises:
+        DecodeError: if there is none, or if any is malformed: then none can be trusted.
+    """
+    packets: list[RtcpPacket] = []
+    at = 0
+    while at < len(data):
+        if at + HEADER.size > len(data):
+            raise DecodeError("RTCP header cut short")
+        flags, packet_type, words = HEADER.unpack_from(data, at)
+        end = at + HEADER.size + 4 * words
+        if flags >> 6 != VERSION or end > len(data):
+            raise DecodeError(f"RTCP packet of {end - at} bytes, {len(data) - at} left, flags {flags:#04x}")
+        body = data[at + HEADER.size : end]
+        packets.append(_parse_packet(packet_type, flags & 0x1F, _strip(body) if flags & _PADDING else body))
+        at = end
+    if not packets:
+        raise DecodeError("empty RTCP datagram")
+    return packets
+
+
+def serialize_compound(packets: Iterable[RtcpPacket]) -> bytes:
+    """Return one datagram of all `packets`, in order."""
+    return b"".join(packet.serialize() for packet in packets)
+
+
+def _strip(body: bytes) -> bytes:
+    """Take off the padding. Chromium 156 pads TWCC feedback by other than whole words, so that is not held against it."""
+    padding = body[-1] if body else 0
+    if not 0 < padding <= len(body):
+        raise DecodeError(f"{padding} bytes of padding in an RTCP body of {len(body)}")
+    return body[:-padding]
+
+
+def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
+    match packet_type:
+        case PacketType.SENDER_REPORT:
+            return parse_sender_report(count, body)
+        case PacketType.RECEIVER_REPORT:
+            return parse_receiver_report(count, body)
+        case PacketType.SOURCE_DESCRIPTION:
+            return parse_source_description(count, body)
+        case PacketType.GOODBYE:
+            return parse_goodbye(count, body)
+        case PacketType.PAYLOAD_FEEDBACK:
+            feedback = _parse_payload_feedback(count, body)
+            return Unrecognised(packet_type, count, body) if feedback is None else feedback
+        case _:
+            return Unrecognised(packet_type, count, body)
+
+
+def _parse_payload_feedback(
+    fmt: int, body: bytes
+) -> PictureLossIndication | FullIntraRequest | ReceiverEstimatedMaxBitrate | None:
+    match fmt:
+        case PayloadFeedbackFormat.PLI:
+            return parse_picture_loss_indication(body)
+        case PayloadFeedbackFormat.FIR:
+            return parse_full_intra_request(body)
+        case PayloadFeedbackFormat.APPLICATION:
+            return parse_remb(body)
+        case _:
+            return None
