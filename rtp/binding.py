@@ -2,8 +2,10 @@
 
 Browsers name their SSRCs in the packets (MID, RID) and not in the description when they send simulcast. They stop as
 soon as a receiver report tells them that an SSRC was heard. So a binding, once made, is kept for as long as its
-section is; and nothing may be reported of an SSRC that is not bound. SSRCs of retransmissions are bound too, and known
-as such: left out of all reports, they go on naming what they repair (recorded from Chromium 156).
+section is, RTCP goodbyes notwithstanding: browsers say goodbye for an encoding that is only paused, and go on later
+with the same SSRC, without names. And nothing may be reported of an SSRC that is not bound. SSRCs of retransmissions
+are bound too, and known as such: left out of all reports, they go on naming what they repair (recorded from
+Chromium 156).
 """
 
 from collections import Counter

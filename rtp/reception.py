@@ -186,8 +186,8 @@ class Reception:
             packets_lost=max(-0x80_0000, min(0x7F_FFFF, expected - heard)),
             highest_sequence=self._highest & 0xFFFF_FFFF,
             jitter=int(self._jitter) & 0xFFFF_FFFF,
-            last_sr=compact_ntp(clock.ntp) if clock else 0,
-            delay_since_last_sr=min(0xFFFF_FFFF, int((now - clock.arrived_at) * 0x1_0000)) if clock else 0,
+            last_sender_report=compact_ntp(clock.ntp) if clock else 0,
+            delay_since=min(0xFFFF_FFFF, int((now - clock.arrived_at) * 0x1_0000)) if clock else 0,
         )
 
     def statistics(self) -> ReceptionStatistics:

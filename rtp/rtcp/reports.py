@@ -22,8 +22,8 @@ class ReportBlock:
 
     `fraction_lost` is in 1/256, over the time since the report before; `packets_lost` may be negative, when packets
     were duplicated, and stays within 24 bits signed. `highest_sequence` has the number of wraps in its upper half.
-    `jitter` is in ticks of the RTP clock. `last_sr` is the compact NTP time (units of 1/65536 s) of the
-    last sender report heard, and `delay_since_last_sr` the time since then in the same units; both 0 if there was none.
+    `jitter` is in ticks of the RTP clock. `last_sender_report` is the compact NTP time (units of 1/65536 s) of the
+    last sender report heard, and `delay_since` the time since then in the same units; both 0 if there was none.
     """
 
     ssrc: Ssrc
@@ -31,8 +31,8 @@ class ReportBlock:
     packets_lost: int
     highest_sequence: int
     jitter: int
-    last_sr: int
-    delay_since_last_sr: int
+    last_sender_report: int
+    delay_since: int
 
     def serialize(self) -> bytes:
         """Return the block's 24 bytes."""
@@ -41,8 +41,8 @@ class ReportBlock:
             self.fraction_lost << _LOST_BITS | self.packets_lost & 0xFF_FFFF,
             self.highest_sequence,
             self.jitter,
-            self.last_sr,
-            self.delay_since_last_sr,
+            self.last_sender_report,
+            self.delay_since,
         )
 
 

@@ -244,11 +244,11 @@ def test_a_report_block_says_when_the_last_sender_report_came() -> None:
     stream.receive(0)
     block = stream.reception.report_block(SSRC, 1.0)
     assert block is not None
-    assert (block.last_sr, block.delay_since_last_sr) == (0, 0)
+    assert (block.last_sender_report, block.delay_since) == (0, 0)
     stream.reception.receive_sender_report(0xEEADC0BD_AB749ADC, stream.timestamp, 1.0)
     block = stream.reception.report_block(SSRC, 1.5)
     assert block is not None
-    assert (block.last_sr, block.delay_since_last_sr) == (0xC0BDAB74, 0x8000)
+    assert (block.last_sender_report, block.delay_since) == (0xC0BDAB74, 0x8000)
 
 
 def test_the_sender_clock_is_unwrapped_like_the_packets() -> None:

@@ -93,8 +93,8 @@ def test_a_receiver_report_of_a_stream_and_its_retransmissions() -> None:
         packets_lost=1,
         highest_sequence=0x59E,
         jitter=0x30,
-        last_sr=0xC25B87B9,
-        delay_since_last_sr=0x337E,
+        last_sender_report=0xC25B87B9,
+        delay_since=0x337E,
     )
 
 
