@@ -9,12 +9,15 @@ from jwt.algorithms import HMACAlgorithm
 
 from sfu.model import Claims, Identity
 from signaling.http.errors import HttpError
+from signaling.http.request import Request
 
 LEEWAY_SECONDS: Final = 60
 """By how much the clock of whoever minted a token may differ from ours."""
 
 RECOMMENDED_SECRET_LENGTH: Final = 32
 """RFC 7518 §3.2 wants keys of at least the hash's 256 bits."""
+
+_SCHEME: Final = "Bearer "
 
 
 class TokenError(HttpError):
@@ -111,3 +114,18 @@ def _without_nulls(claims: dict[str, object]) -> dict[str, object]:
 
 def _invalid_claims(reason: str) -> TokenError:
     return TokenError(f"invalid token, error: token has invalid claims: {reason}")
+
+
+def authenticate(request: Request, keys: Mapping[str, str], wall: float) -> Claims | None:
+    """Read the token that came with a request: in its header, or else in its query. None if there is none.
+
+    Raises:
+        TokenError: if it is no good.
+    """
+    if header := request.header("Authorization"):
+        if not header.startswith(_SCHEME):
+            raise TokenError(f"invalid authorization header. Must start with {_SCHEME}")
+        return verify(header.removeprefix(_SCHEME), keys, wall)
+    if token := request.parameter("access_token"):
+        return verify(token, keys, wall)
+    return None

@@ -1,10 +1,13 @@
 """An HTTP client on an in-memory stream, whose other end the server has."""
 
+import base64
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import h11
 import trio
+from livekit.protocol.rtc import JoinRequest, WrappedJoinRequest
 from trio.testing import memory_stream_pair
 
 from signaling.http.admission import Admission
@@ -85,3 +88,13 @@ UPGRADE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
+
+
+def packed(request: JoinRequest, *, compress: bool = True) -> str:
+    """A join request as the `join_request` parameter has it."""
+    message = request.SerializeToString()
+    if compress:
+        wrapped = WrappedJoinRequest(compression="GZIP", join_request=gzip.compress(message, mtime=0))
+    else:
+        wrapped = WrappedJoinRequest(join_request=message)
+    return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()

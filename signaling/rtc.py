@@ -1,0 +1,179 @@
+"""`/rtc` and `/rtc/v1`: who may start a session, and `validate`, which says why not.
+
+A client whose WebSocket was refused cannot see the answer in a browser, so it asks `validate` the same question.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+from livekit.protocol.rtc import JoinRequest
+
+from sfu.model import Claims, Identity, ParticipantSid, RoomName, VideoGrant
+from sfu.routing.router import SessionStart
+from signaling import tokens
+from signaling.http.errors import HttpError
+from signaling.http.exchange import Exchange
+from signaling.http.request import Request
+from signaling.http.routes import Handler
+from signaling.http.websocket import check_handshake
+from signaling.join import parse_attributes, parse_join_request, parse_query
+
+MAX_NAME_BYTES: Final = 256
+"""Of a room's name, and of an identity."""
+
+_NO_ACCESS: Final = "no permissions to access the room"
+
+StartSession: TypeAlias = Callable[[SessionStart, Exchange], Awaitable[None]]
+"""Serves a session: upgrades the exchange, or answers it otherwise, and returns when the socket is over."""
+
+
+class RoomDirectory(Protocol):
+    """What has to be known of rooms before anybody is let in."""
+
+    def is_open(self, name: RoomName) -> bool:
+        """Whether there is a room of this name now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalService:
+    """The doors to rooms.
+
+    `keys` are secrets by API key, `wall` gives Unix seconds. Without `auto_create` only rooms that exist are entered.
+    """
+
+    keys: Mapping[str, str]
+    wall: Callable[[], float]
+    rooms: RoomDirectory
+    auto_create: bool
+    start_session: StartSession
+
+    def handlers(self) -> dict[str, Handler]:
+        """What to answer under which path."""
+        return {
+            "/rtc": self._join_v0,
+            "/rtc/v1": self._join_v1,
+            "/rtc/validate": self._validate_v0,
+            "/rtc/v1/validate": self._validate_v1,
+        }
+
+    async def _join_v0(self, exchange: Exchange) -> None:
+        await self._join(exchange, needs_join_request=False)
+
+    async def _join_v1(self, exchange: Exchange) -> None:
+        await self._join(exchange, needs_join_request=True)
+
+    async def _validate_v0(self, exchange: Exchange) -> None:
+        await self._validate(exchange, needs_join_request=False)
+
+    async def _validate_v1(self, exchange: Exchange) -> None:
+        await self._validate(exchange, needs_join_request=True)
+
+    async def _join(self, exchange: Exchange, *, needs_join_request: bool) -> None:
+        if not exchange.request.wants_websocket:
+            raise HttpError(404)
+        start = self._check(exchange, needs_join_request=needs_join_request, is_strict=False)
+        check_handshake(exchange.request)
+        await self.start_session(start, exchange)
+
+    async def _validate(self, exchange: Exchange, *, needs_join_request: bool) -> None:
+        anybody = {"Access-Control-Allow-Origin": "*"}
+        try:
+            self._check(exchange, needs_join_request=needs_join_request, is_strict=True)
+        except HttpError as error:
+            raise HttpError(error.status, error.body, anybody) from error
+        await exchange.respond(200, b"success", headers=anybody)
+
+    def _check(self, exchange: Exchange, *, needs_join_request: bool, is_strict: bool) -> SessionStart:
+        """Read and judge a request. Raises HttpError."""
+        request = exchange.request
+        claims = tokens.authenticate(request, self.keys, self.wall())
+        packed = request.parameter("join_request")
+        if needs_join_request and not packed:
+            raise HttpError(400, "join_request is required")
+        claims, grant = check_grant(claims)
+        exchange.vouch()  # from here on a known bearer's words are read
+        if packed:
+            join = parse_join_request(packed)
+        else:
+            join = parse_query(request)
+            join.participant_attributes.update(_query_attributes(request, is_strict=is_strict))
+            claims = _as_publisher(claims, grant, request.parameter("publish"))
+        self._check_room(grant, join)
+        return SessionStart(
+            room=RoomName(grant.room),
+            claims=_with_own_metadata(claims, grant, join),
+            client_info=join.client_info,
+            client_address=request.client_address,
+            auto_subscribe=join.connection_settings.auto_subscribe,
+            adaptive_stream=join.connection_settings.adaptive_stream,
+            reconnect=join.reconnect,
+            reconnect_reason=join.reconnect_reason,
+            participant_sid=ParticipantSid(join.participant_sid),
+            single_connection=bool(packed),
+            publisher_offer=join.publisher_offer if join.HasField("publisher_offer") else None,
+            add_track_requests=tuple(join.add_track_requests),
+        )
+
+    def _check_room(self, grant: VideoGrant, join: JoinRequest) -> None:
+        # A client that resumes takes a refusal for final; the session tells it in its own words that it is unknown.
+        if self.auto_create or grant.room_create or join.reconnect:
+            return
+        if not self.rooms.is_open(RoomName(grant.room)):
+            raise HttpError(404, "requested room does not exist")
+
+
+def check_grant(claims: Claims | None) -> tuple[Claims, VideoGrant]:
+    """Check that a token lets its bearer into a room; return it with its grant. Raises HttpError."""
+    if claims is None or claims.video is None:
+        raise HttpError(401, _NO_ACCESS)
+    grant = claims.video
+    if not grant.room_join:
+        raise HttpError(401, "permissions denied")
+    if not claims.identity:
+        raise HttpError(400, "identity cannot be empty")
+    if len(claims.identity.encode()) > MAX_NAME_BYTES:
+        raise HttpError(400, f"participant identity length exceeds limits: max length {MAX_NAME_BYTES}")
+    if not grant.room:
+        raise HttpError(400, "no room name")
+    if len(grant.room.encode()) > MAX_NAME_BYTES:
+        raise HttpError(400, f"room name length exceeds limits: max length {MAX_NAME_BYTES}")
+    return claims, grant
+
+
+def _query_attributes(request: Request, *, is_strict: bool) -> dict[str, str]:
+    text = request.parameter("attributes")
+    if not text:
+        return {}
+    try:
+        return parse_attributes(text)
+    except HttpError:
+        if is_strict:
+            raise
+        return {}
+
+
+def _as_publisher(claims: Claims, grant: VideoGrant, suffix: str) -> Claims:
+    """Make a session that only publishes, beside the one of the same person, if `suffix` asks for one."""
+    if not suffix:
+        return claims
+    if not grant.may_publish:
+        raise HttpError(401, _NO_ACCESS)
+    return msgspec.structs.replace(
+        claims,
+        identity=Identity(f"{claims.identity}#{suffix}"),
+        video=msgspec.structs.replace(grant, can_subscribe=False),
+    )
+
+
+def _with_own_metadata(claims: Claims, grant: VideoGrant, join: JoinRequest) -> Claims:
+    if not join.metadata and not join.participant_attributes:
+        return claims
+    if not grant.may_update_own_metadata:
+        raise HttpError(401, _NO_ACCESS)
+    return msgspec.structs.replace(
+        claims,
+        metadata=join.metadata or claims.metadata,
+        attributes=claims.attributes | dict(join.participant_attributes),
+    )
