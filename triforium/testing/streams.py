@@ -9,6 +9,7 @@ reader reads: no acknowledgement travels back.
 """
 
 import errno
+import operator
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,22 @@ Carry: TypeAlias = Callable[[int, Callable[[], None]], None]
 """Carry so many bytes to the other host, then call this."""
 
 
+class _Turn:
+    """Held by the one task that may be doing this."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._taken = False
+
+    def __enter__(self) -> None:
+        if self._taken:
+            raise trio.BusyResourceError(f"another task is {self._doing} on this stream")
+        self._taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self._taken = False
+
+
 class _Pipe:
     """One direction of a connection."""
 
@@ -39,7 +56,8 @@ class _Pipe:
         self._under_way = deque[Callable[[], None]]()
         self._unread = bytearray()
         self._occupied = 0  # bytes under way or unread
-        self._writing = self._reading = False
+        self._writing = _Turn("sending")
+        self._reading = _Turn("receiving")
         self._finished = False  # the writer will write no more
         self._ended = False  # and the reader's side has heard so
         self._abandoned = False  # the reader will read no more
@@ -48,15 +66,12 @@ class _Pipe:
         self._changed = trio.Event()
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._writing:
-            raise trio.BusyResourceError("another task is sending on this stream")
-        self._check_writable()
-        self._writing = True
-        try:
+        with self._writing:
+            self._check_writable()
             await trio.lowlevel.checkpoint()
+            self._check_writable()
             rest = memoryview(data)
             while rest:
-                self._check_writable()
                 size = min(SEGMENT_BYTES, WINDOW_BYTES - self._occupied, len(rest))
                 if size:
                     self._occupied += size
@@ -64,38 +79,32 @@ class _Pipe:
                     rest = rest[size:]
                 else:
                     await self._changed.wait()
-        finally:
-            self._writing = False
+                    self._check_writable()
 
     async def wait_writable(self) -> None:
-        if self._writing:
-            raise trio.BusyResourceError("another task is sending on this stream")
-        self._check_writable()
-        self._writing = True
-        try:
-            await trio.lowlevel.checkpoint()
-            while self._occupied == WINDOW_BYTES:
-                self._check_writable()
-                await self._changed.wait()
+        with self._writing:
             self._check_writable()
-        finally:
-            self._writing = False
+            await trio.lowlevel.checkpoint()
+            self._check_writable()
+            while self._occupied == WINDOW_BYTES:
+                await self._changed.wait()
+                self._check_writable()
+
+    async def end(self) -> None:
+        with self._writing:
+            self.finish()
+            await trio.lowlevel.checkpoint()
 
     async def read(self, limit: int | None) -> bytes:
-        if limit is not None and limit < 1:
+        if limit is not None and operator.index(limit) < 1:
             raise ValueError(f"max_bytes must be at least 1, not {limit}")
-        if self._reading:
-            raise trio.BusyResourceError("another task is receiving on this stream")
-        self._check_readable()
-        self._reading = True
-        try:
+        with self._reading:
+            self._check_readable()
             await trio.lowlevel.checkpoint()
             self._check_readable()
             while not self._unread and not self._ended:
                 await self._changed.wait()
                 self._check_readable()
-        finally:
-            self._reading = False
         data = bytes(self._unread[:limit])
         del self._unread[:limit]
         self._occupied -= len(data)
@@ -207,11 +216,15 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         return await self._incoming.read(max_bytes)
 
     async def send_eof(self) -> None:
-        """Tell the other end that no more comes, and go on receiving. A checkpoint."""
+        """Tell the other end that no more comes, and go on receiving. A checkpoint.
+
+        Raises:
+            trio.ClosedResourceError: if this end is closed.
+            trio.BusyResourceError: if another task is sending.
+        """
         if self._closed:
             raise trio.ClosedResourceError("this end of the stream was closed")
-        self._outgoing.finish()
-        await trio.lowlevel.checkpoint()
+        await self._outgoing.end()
 
     async def aclose(self) -> None:
         """Close this end. What was sent still arrives; then the other end hears of it. A checkpoint, after closing."""
