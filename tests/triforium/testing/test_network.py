@@ -157,7 +157,8 @@ async def test_a_rebind_moves_to_the_new_hosts_link(autojump_clock: MockClock, n
     assert await receive_all(server, 1) == [(b"x", (LAPTOP, 5_000), 0.25)]
 
 
-async def test_an_address_has_one_socket_at_a_time(network: Network) -> None:
+def test_an_address_has_one_socket_at_a_time() -> None:
+    network = Network(Random(1))
     phone = network.socket(PHONE, 5_000)
     other = network.socket(PHONE)
     for take in (lambda: network.socket(PHONE, 5_000), lambda: other.rebind(PHONE, 5_000)):
@@ -169,7 +170,8 @@ async def test_an_address_has_one_socket_at_a_time(network: Network) -> None:
     assert other.address == (PHONE, 5_000)
 
 
-async def test_free_ports_run_out_instead_of_being_given_twice(network: Network) -> None:
+def test_free_ports_run_out_instead_of_being_given_twice() -> None:
+    network = Network(Random(1))
     taken = {network.socket(PHONE).address for _ in EPHEMERAL_PORTS}
     assert len(taken) == len(EPHEMERAL_PORTS)
     with pytest.raises(OSError, match="no free address"):
@@ -186,9 +188,9 @@ async def test_an_ipv6_address_has_one_spelling(autojump_clock: MockClock, netwo
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.org"])
-async def test_a_host_is_the_literal_of_one_address(network: Network, host: str) -> None:
+def test_a_host_is_the_literal_of_one_address(host: str) -> None:
     with pytest.raises(ValueError, match="address"):
-        network.socket(host)
+        Network(Random(1)).socket(host)
 
 
 async def test_closing_wakes_who_waits(nursery: trio.Nursery, network: Network) -> None:

@@ -256,7 +256,8 @@ async def test_closing_a_listener_wakes_who_accepts_and_breaks_who_waits(
         await network.connect_tcp(CLIENT, WEB)
 
 
-async def test_an_address_has_one_listener(network: Network) -> None:
+def test_an_address_has_one_listener() -> None:
+    network = Network(Random(1))
     network.listen_tcp(*WEB)
     with pytest.raises(OSError, match="no free address"):
         network.listen_tcp(*WEB)
