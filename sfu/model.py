@@ -1,7 +1,8 @@
 """Ids, and plain facts that every part of the server speaks of."""
 
 from enum import StrEnum
-from typing import NewType
+from random import Random
+from typing import Final, NewType
 
 from msgspec import Struct, field
 
@@ -115,3 +116,12 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
         grant = self.video or VideoGrant()
         kind = self.participant_kind
         return kind in (ParticipantKind.AGENT, ParticipantKind.EGRESS) or grant.recorder or grant.agent
+
+
+SID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+"""Digits and letters without those that look alike."""
+
+
+def new_sid(prefix: str, dice: Random) -> str:
+    """Return an id that nobody else has: `prefix` and twelve characters."""
+    return prefix + "".join(dice.choices(SID_ALPHABET, k=12))

@@ -1,0 +1,31 @@
+"""What the world gives to rooms: the network, the clocks, the dice and the keys. All of it is a parameter in tests."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rtp.certificate import Certificate
+from rtp.dtls import DtlsContext
+from rtp.ice.candidates import Candidate
+from sfu.model import Claims
+from sfu.settings import RoomSettings
+from sfu.transport.endpoint import UdpEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Handed down from the composition root; nothing below reads a clock or rolls a die of its own.
+
+    `wall` gives Unix seconds; `candidates` are what every description offers; `mint_token` makes the token that a
+    participant gets to come back with.
+    """
+
+    endpoint: UdpEndpoint
+    candidates: tuple[Candidate, ...]
+    certificate: Certificate
+    dtls: DtlsContext
+    wall: Callable[[], float]
+    random: random.Random
+    mint_token: Callable[[Claims], str]
+    node_id: str
+    settings: RoomSettings
