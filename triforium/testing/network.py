@@ -55,10 +55,14 @@ class TracedDatagram:
 
 
 class MemoryDatagramSocket:
-    """A UDP socket of the in-memory network, bound to `address`. Made by `Network.socket`."""
+    """A UDP socket of the in-memory network, bound to `address`. Made by `Network.socket`.
+
+    `kernel_drops` counts what was dropped for want of room in the inbox, as a kernel's socket tells.
+    """
 
     def __init__(self, network: "Network", address: Address) -> None:
         self.address = address
+        self.kernel_drops = 0
         self._network = network
         self._inbox = deque[tuple[bytes, Address, float]]()
         self._readable = trio.Event()
@@ -119,6 +123,7 @@ class MemoryDatagramSocket:
     def deliver(self, data: bytes, source: Address, arrived_at: float) -> bool:
         """Put a datagram into the inbox: the network's verb. Returns False if that is full."""
         if len(self._inbox) >= INBOX_DATAGRAMS:
+            self.kernel_drops += 1
             return False
         self._inbox.append((data, source, arrived_at))
         self._readable.set()

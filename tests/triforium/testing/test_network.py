@@ -116,6 +116,7 @@ async def test_a_full_inbox_drops_the_newest(autojump_clock: MockClock, network:
     phone.send_batch([(str(number).encode(), server.address) for number in range(INBOX_DATAGRAMS + 3)])
     await wait_all_tasks_blocked()
     assert network.fates == {Fate.DELIVERED: INBOX_DATAGRAMS, Fate.OVERFLOWED: 3}
+    assert server.kernel_drops == 3
     received = server.receive_batch(INBOX_DATAGRAMS + 3)
     assert [int(data) for data, _, _ in received] == list(range(INBOX_DATAGRAMS))
 
