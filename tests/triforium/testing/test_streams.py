@@ -180,6 +180,9 @@ async def test_a_half_closed_stream_still_receives(autojump_clock: MockClock, ne
     assert await client.receive_some() == b"bye"
     with pytest.raises(trio.ClosedResourceError):
         await client.send_all(b"after the end")
+    await client.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await client.send_eof()
 
 
 @pytest.mark.parametrize("breaker", [0, 1])
@@ -203,6 +206,7 @@ async def test_a_break_is_felt_at_both_ends_at_once(
     ends[breaker].break_now()
     await wait_all_tasks_blocked()
     assert sorted(felt) == ["server receives", "server sends"]
+    await trio.sleep(10)  # for what was under way to have come, had it been able to
     for stream in ends:
         await feel("sends", partial(stream.send_all, b"x"))
         await feel("waits", stream.wait_send_all_might_not_block)
