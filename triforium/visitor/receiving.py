@@ -1,0 +1,144 @@
+"""What a visitor receives: each track is counted, checked against the samples, and nothing is played. Does no I/O."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from rtp.packet import RtpHeader, payload_end
+from rtp.payload.vp8 import is_keyframe, parse_vp8
+from rtp.reception import Reception, Verdict
+from rtp.rtcp.reports import ReportBlock
+from rtp.sdp.codecs import MediaKind
+from rtp.units import Ssrc
+
+REMEMBERED_ARRIVALS: Final = 512
+"""How many arrivals of packets are kept for each track."""
+
+PLI_INTERVAL_SECONDS: Final = 1.0
+"""The least time between two requests for a key frame of one track."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackStatistics:
+    """What came of a track on its present SSRC. Times are in seconds on the visitor's monotonic clock.
+
+    `lost`, `late` and `duplicates` are judged by sequence numbers; `suspects` fitted no stream and `restarts` are
+    jumps to a new one: a server that forwards well causes neither. `frames` counts last packets of VP8 frames, and
+    `picture_gaps` how often a frame's picture id was not the one after the frame before. `unknown_payloads` equalled
+    none of the samples, and `arrivals` are the times of the last few hundred packets.
+    """
+
+    packets: int
+    octets: int
+    lost: int
+    late: int
+    duplicates: int
+    suspects: int
+    restarts: int
+    frames: int
+    key_frames: int
+    picture_gaps: int
+    unknown_payloads: int
+    first_arrival: float | None
+    last_arrival: float | None
+    last_key_frame: float | None
+    arrivals: tuple[float, ...]
+
+
+class ReceivedTrack:
+    """Keeps the books on a track that somebody else publishes. Does no I/O."""
+
+    def __init__(
+        self, sid: str, kind: MediaKind, clock_rate: int, known_payloads: frozenset[bytes], ssrc: Ssrc
+    ) -> None:
+        self.sid = sid
+        self.kind = kind
+        self.ssrc = ssrc
+        self._known_payloads = known_payloads
+        self._reception = Reception(clock_rate)
+        self._arrivals: deque[float] = deque(maxlen=REMEMBERED_ARRIVALS)
+        self._frames = self._key_frames = self._picture_gaps = self._unknown_payloads = 0
+        self._first_arrival: float | None = None
+        self._last_key_frame: float | None = None
+        self._picture_id: int | None = None
+        self._pli_at = float("-inf")
+
+    @property
+    def packets(self) -> int:
+        """How many packets came that had not come before."""
+        return self._reception.statistics().packets
+
+    @property
+    def frames(self) -> int:
+        """How many VP8 frames came to their end."""
+        return self._frames
+
+    def statistics(self) -> TrackStatistics:
+        """Return counts so far."""
+        reception = self._reception.statistics()
+        return TrackStatistics(
+            packets=reception.packets,
+            octets=reception.octets,
+            lost=reception.lost,
+            late=reception.late,
+            duplicates=reception.duplicates,
+            suspects=reception.suspects,
+            restarts=reception.restarts,
+            frames=self._frames,
+            key_frames=self._key_frames,
+            picture_gaps=self._picture_gaps,
+            unknown_payloads=self._unknown_payloads,
+            first_arrival=self._first_arrival,
+            last_arrival=self._arrivals[-1] if self._arrivals else None,
+            last_key_frame=self._last_key_frame,
+            arrivals=tuple(self._arrivals),
+        )
+
+    def receive(self, packet: bytes, header: RtpHeader, now: float) -> None:
+        """Take one packet of this track.
+
+        Raises:
+            DecodeError: if its padding or its VP8 descriptor makes no sense.
+        """
+        payload = packet[header.size : payload_end(packet, header)]
+        verdict = self._reception.receive(header, now, len(payload)).verdict
+        if verdict in {Verdict.DUPLICATE, Verdict.SUSPECT, Verdict.EARLY}:
+            return
+        self._arrivals.append(now)
+        if self._first_arrival is None:
+            self._first_arrival = now
+        if not payload:
+            return
+        if self.kind is MediaKind.VIDEO:
+            payload = self._open_vp8(payload, header, verdict, now)
+        if payload not in self._known_payloads:
+            self._unknown_payloads += 1
+
+    def receive_sender_report(self, ntp: int, rtp_timestamp: int, now: float) -> None:
+        """Note a sender report on this track's SSRC."""
+        self._reception.receive_sender_report(ntp, rtp_timestamp, now)
+
+    def report_block(self, now: float) -> ReportBlock | None:
+        """Return what to report of this track; None before its first packet."""
+        return self._reception.report_block(self.ssrc, now)
+
+    def wants_key_frame(self, now: float) -> bool:
+        """Say whether to ask for a key frame now: video came, and nothing to start it with. At most once a second."""
+        waits = self.kind is MediaKind.VIDEO and self._first_arrival is not None and self._last_key_frame is None
+        if not waits or now < self._pli_at + PLI_INTERVAL_SECONDS:
+            return False
+        self._pli_at = now
+        return True
+
+    def _open_vp8(self, payload: bytes, header: RtpHeader, verdict: Verdict, now: float) -> bytes:
+        """Look at the VP8 descriptor and return what follows it."""
+        descriptor = parse_vp8(payload)
+        self._frames += header.marker
+        if is_keyframe(payload, descriptor):
+            self._key_frames += 1
+            self._last_key_frame = now
+        if descriptor.start_of_frame and descriptor.picture_id is not None and verdict is not Verdict.LATE:
+            expected = None if self._picture_id is None else self._picture_id + 1 & 0x7FFF
+            self._picture_gaps += expected not in {None, descriptor.picture_id}
+            self._picture_id = descriptor.picture_id
+        return payload[descriptor.size :]
