@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from pathlib import Path
 
 START_SECONDS = 20
 STOP_SECONDS = 5
@@ -14,7 +15,7 @@ STOP_SECONDS = 5
 def main(command: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [command, "serve", "--dev", "--port", "0", "--udp-port", "0"],
+            [Path(command).absolute(), "serve", "--dev", "--port", "0", "--udp-port", "0"],
             cwd=folder,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,5 @@
+"""`python -m triforium`."""
+
+from triforium.cli import main
+
+main()

@@ -1,0 +1,133 @@
+"""The `triforium` command."""
+
+import difflib
+import gc
+import logging
+import os
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+import msgspec
+import trio
+
+from sfu.model import Claims, Identity, VideoGrant
+from signaling import tokens
+from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
+from triforium.app import Server, StartError, run_until_signalled
+from triforium.config import ConfigError, load
+from triforium.logs import set_up_logging
+
+logger = logging.getLogger(__name__)
+
+_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@click.group()
+@click.version_option(package_name="triforium")
+def main() -> None:
+    """A WebRTC media server that LiveKit's clients connect to unchanged."""
+
+
+@main.command()
+@click.option("--dev", is_flag=True, help="Listen on this machine only, with a key and a secret known to everybody.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="A file in LiveKit's YAML.")
+@click.option("--port", type=int, help="HTTP and WebSocket; 0 takes any free one.")
+@click.option("--udp-port", type=int, help="Media; 0 takes any free one.")
+def serve(*, dev: bool, file: Path | None, port: int | None, udp_port: int | None) -> None:
+    """Run the server until SIGTERM or SIGINT."""
+    try:
+        config, warnings = load(file=file, environment=os.environ, is_development=dev, port=port, udp_port=udp_port)
+        addresses = choose_media_addresses(config, discover_addresses())
+        set_up_logging(config.logging)
+        for warning in warnings:
+            logger.warning(warning)
+        trio.run(run_until_signalled, config, lambda server: _announce(server, addresses))
+    except (ConfigError, StartError) as error:
+        _fail(str(error))
+
+
+def _announce(server: Server, addresses: tuple[MediaAddress, ...]) -> None:
+    click.echo(
+        f"Triforium listens on {server.url}, and offers {', '.join(each.offered for each in addresses)} for media"
+    )
+    if server.config.development:
+        key, secret = next(iter(server.config.keys.items()))
+        click.echo(f"export LIVEKIT_URL={server.url} LIVEKIT_API_KEY={key} LIVEKIT_API_SECRET={secret}")
+        click.echo("To join, give any LiveKit client this address, and the token that this prints:")
+        click.echo("  triforium create-token --room lobby --identity alice")
+        click.echo(f"or open http{server.url.removeprefix('ws')}/ in a browser.")
+    gc.collect()
+    gc.freeze()  # what start-up made stays for good: no collection need look at it again
+
+
+@main.command()
+def generate_keys() -> None:
+    """Make a key and a secret, as the configuration wants them."""
+    key = "API" + "".join(secrets.choice(_LETTERS) for _ in range(12))
+    click.echo(f"keys:\n  {key}: {secrets.token_urlsafe(32)}")
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
+    found = re.fullmatch(r"(\d+)([smhd])", text)
+    if found is None:
+        raise click.BadParameter("expected a number with s, m, h or d behind it, such as 6h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _grants(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, object]:
+    known = [field.encode_name for field in msgspec.structs.fields(VideoGrant)]
+    grants: dict[str, object] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            raise click.BadParameter(f"unknown grant {name}" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+        try:
+            grants[name] = msgspec.json.decode(value or "true")
+        except msgspec.DecodeError:
+            grants[name] = value
+    return grants
+
+
+@main.command()
+@click.option("--room", required=True, help="The room that the token is for.")
+@click.option("--identity", required=True, help="Who its bearer is.")
+@click.option("--name", default="", help="What others see of the bearer.")
+@click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True)
+@click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True)
+@click.option("--valid-for", "valid_seconds", callback=_seconds, default="6h", show_default=True)
+@click.option(
+    "--grant",
+    "grants",
+    callback=_grants,
+    multiple=True,
+    help="More than joining, or less: roomAdmin, canPublish=false, canPublishSources='[\"camera\"]', …",
+)
+def create_token(
+    *,
+    room: str,
+    identity: str,
+    name: str,
+    api_key: str,
+    api_secret: str,
+    valid_seconds: int,
+    grants: dict[str, object],
+) -> None:
+    """Print a token with which a client can join a room."""
+    try:
+        grant = msgspec.convert({"roomJoin": True, "room": room} | grants, VideoGrant)
+    except msgspec.ValidationError as error:
+        _fail(f"--grant: {error}")
+    claims = Claims(identity=Identity(identity), name=name, video=grant)
+    click.echo(tokens.mint(claims, api_key, api_secret, wall=time.time(), lifetime_seconds=valid_seconds))
+
+
+def _fail(reason: str) -> NoReturn:
+    click.echo(f"triforium: {reason}", err=True)
+    sys.exit(2)

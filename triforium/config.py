@@ -1,0 +1,242 @@
+"""What an operator can set, under the names of LiveKit's configuration file.
+
+YAML, environment and flags become one frozen tree here, checked and complete; nothing else reads the environment.
+"""
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+import yaml
+from msgspec import Meta, Struct, field
+
+from sfu.settings import RoomSettings
+from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
+
+DEVELOPMENT_KEYS: Final = {"devkey": "secret"}
+RECOMMENDED_SECRET_LENGTH: Final = 32
+"""RFC 7518 §3.2 wants keys of at least the hash's 256 bits."""
+
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
+"""0 means any free one."""
+
+Seconds: TypeAlias = Annotated[int, Meta(ge=0)]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the text is one line for the operator."""
+
+
+class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where media goes. See `udp_ports` and `node_ips` for what the spelled fields mean."""
+
+    udp_port: Port | str = 7882
+    port_range_start: Port | None = None
+    port_range_end: Port | None = None
+    node_ip: str | tuple[str, ...] | dict[Literal["v4", "v6"], str] = ""
+    enable_loopback_candidate: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.udp_ports:
+            raise ValueError("the range of UDP ports is empty")
+        for address in self.node_ips:
+            _check_address(address, "node_ip")
+
+    @property
+    def udp_ports(self) -> range:
+        """The ports to try, in order: the first free one serves all media."""
+        if isinstance(self.udp_port, str):
+            first, _, last = self.udp_port.partition("-")
+            if not (first.strip().isdecimal() and last.strip().isdecimal()):
+                raise ValueError(f"udp_port: expected a port or a range like 7882-7892, not {self.udp_port!r}")
+            return range(int(first), min(int(last), 65535) + 1)
+        if self.port_range_start is None:
+            return range(self.udp_port, self.udp_port + 1)
+        return range(self.port_range_start, (self.port_range_end or self.port_range_start) + 1)
+
+    @property
+    def node_ips(self) -> tuple[str, ...]:
+        """What to offer instead of our own addresses: one of a family at most is of use."""
+        spelled = self.node_ip.values() if isinstance(self.node_ip, dict) else self.node_ip
+        parts = spelled.split(",") if isinstance(spelled, str) else spelled
+        return tuple(part.strip() for part in parts if part.strip())
+
+
+class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What rooms do by themselves."""
+
+    auto_create: bool = True
+    empty_timeout: Seconds = 300
+    departure_timeout: Seconds = 20
+
+    @property
+    def settings(self) -> RoomSettings:
+        """The same, as rooms want to have it."""
+        return RoomSettings(self.auto_create, self.empty_timeout, self.departure_timeout)
+
+
+class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is logged, and for whom."""
+
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    json: bool = False
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that can be set. `keys` are secrets by API key; without `bind_addresses` we listen on all."""
+
+    port: Port = 7880
+    bind_addresses: tuple[str, ...] = ()
+    keys: dict[str, str] = field(default_factory=dict)
+    rtc: RtcConfig = RtcConfig()
+    room: RoomConfig = RoomConfig()
+    logging: LoggingConfig = LoggingConfig()
+    development: bool = False
+
+    def __post_init__(self) -> None:
+        for address in self.bind_addresses:
+            _check_address(address, "bind_addresses")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed, and should be mended."""
+        short = [key for key, secret in self.keys.items() if len(secret) < RECOMMENDED_SECRET_LENGTH]
+        if not short or self.development:
+            return []
+        return [
+            f"secrets should have {RECOMMENDED_SECRET_LENGTH} characters or more: that of {', '.join(short)} has less"
+        ]
+
+
+def load(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    is_development: bool = False,
+    port: int | None = None,
+    udp_port: int | None = None,
+) -> tuple[Config, list[str]]:
+    """Put a configuration together: defaults, then the file or LIVEKIT_CONFIG, LIVEKIT_KEYS, and the flags.
+
+    Returns:
+        The configuration, and warnings for the operator.
+
+    Raises:
+        ConfigError: if it cannot be read, has an unknown key or a value that does not fit, or no keys.
+    """
+    environment = environment or {}
+    if file is not None:
+        origin, text = str(file), _read(file)
+    else:
+        origin, text = "LIVEKIT_CONFIG", environment.get("LIVEKIT_CONFIG", "")
+    raw = _parse_yaml(text, origin)
+    lacked: list[str] = []
+    known = _walk(raw, Config, origin, "", lacked)
+    if keys := _parse_yaml(environment.get("LIVEKIT_KEYS", ""), "LIVEKIT_KEYS"):
+        known["keys"] = _section(known, "keys") | keys
+    if is_development:
+        known["development"] = True
+    if known.get("development") is True:
+        known = {"bind_addresses": ["127.0.0.1"], "keys": DEVELOPMENT_KEYS} | known
+        known["rtc"] = {"enable_loopback_candidate": True} | _section(known, "rtc")
+    if port is not None:
+        known["port"] = port
+    if udp_port is not None:
+        rtc = {name: value for name, value in _section(known, "rtc").items() if not name.startswith("port_range")}
+        known["rtc"] = rtc | {"udp_port": udp_port}
+    config = _convert(known, origin)
+    if not config.keys:
+        raise ConfigError(
+            "no keys: set `keys` in the configuration, or LIVEKIT_KEYS; `triforium generate-keys` makes a pair"
+        )
+    warnings = [f"{origin}: {path} is LiveKit's, and has no effect here" for path in lacked]
+    return config, warnings + config.warnings
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: cannot be read: {reason}") from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key that comes twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002  # as the base class has it
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} comes twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, origin: str) -> dict[str, object]:
+    try:
+        raw = yaml.load(text, _UniqueKeyLoader)  # noqa: S506  # it is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{origin}{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{origin}: not YAML: {' '.join(str(error).split())}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{origin}: expected `name: value` lines, not {raw!r:.40}")
+    return {str(key): value for key, value in raw.items()}
+
+
+def _walk(
+    raw: Mapping[str, object], shape: type[Struct], origin: str, path: str, lacked: list[str]
+) -> dict[str, object]:
+    """Take what we know from a section; what is empty means its default."""
+    fields = {each.name: each.type for each in msgspec.structs.fields(shape)}
+    known: dict[str, object] = {}
+    for name, value in raw.items():
+        dotted = f"{path}{name}"
+        if name in fields:
+            inner = fields[name]
+            if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Struct):
+                known[name] = _walk(value, inner, origin, f"{dotted}.", lacked)
+            elif value is not None:
+                known[name] = value
+        elif dotted in LIVEKIT_KEYS_WE_LACK:
+            lacked.append(dotted)
+        else:
+            raise _unknown_key(dotted, path, fields, origin)
+    return known
+
+
+def _unknown_key(dotted: str, path: str, fields: Mapping[str, object], origin: str) -> ConfigError:
+    choices = {path + name for name in fields} | LIVEKIT_KEYS_WE_LACK
+    nearest = difflib.get_close_matches(dotted, choices, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else ""
+    return ConfigError(f"{origin}: unknown key {dotted}{hint}")
+
+
+def _section(known: Mapping[str, object], name: str) -> dict[str, object]:
+    section = known.get(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"{name}: expected `name: value` lines, not {section!r:.40}")
+    return section
+
+
+def _convert(known: dict[str, object], origin: str) -> Config:
+    try:
+        return msgspec.convert(known, Config)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$.")
+        where = f"{path.rstrip('`')}: " if path else ""
+        raise ConfigError(f"{origin}: {where}{problem.replace('`', '')}") from error
+
+
+def _check_address(text: str, name: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected an IP address, not {text!r}") from error

@@ -1,0 +1,24 @@
+"""Keys of LiveKit's configuration that have no effect here, so that its files can be used as they are.
+
+A section's name stands for all below it.
+"""
+
+from typing import Final
+
+LIVEKIT_KEYS_WE_LACK: Final = frozenset(
+    """
+    agents api audio debug_handler enable_data_tracks enable_participant_data_blob ingress key_file limit log_level
+    logging.component_levels logging.pion_level logging.sample metric node_selector node_stats prometheus
+    prometheus_port psrpc redis region signal_relay sip trace turn video webhook
+    room.create_room_attempts room.create_room_timeout room.enable_full_room_in_webhooks room.enable_remote_unmute
+    room.enabled_codecs room.max_participants room.max_metadata_size room.max_room_name_length
+    room.max_participant_identity_length room.playout_delay room.room_configurations room.sync_streams
+    room.update_batch_target_size
+    rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control
+    rtc.data_track_target_latency rtc.datachannel_lossy_target_latency rtc.datachannel_slow_threshold
+    rtc.external_ip_only rtc.force_tcp rtc.interfaces rtc.ips rtc.packet_buffer_size rtc.packet_buffer_size_audio
+    rtc.packet_buffer_size_video rtc.pli_throttle rtc.reconnect_on_data_channel_error
+    rtc.reconnect_on_publication_error rtc.reconnect_on_subscription_error rtc.stun_servers rtc.strict_acks
+    rtc.tcp_fallback_rtt_threshold rtc.tcp_port rtc.turn_servers rtc.use_external_ip rtc.use_ice_lite rtc.use_mdns
+    """.split()  # noqa: SIM905  # so many names read better in lines
+)
