@@ -94,7 +94,7 @@ def parse_codecs(kind: MediaKind, formats: Sequence[str], attributes: Mapping[st
         if len(kinds) < _MAX_FEEDBACK:
             kinds.append(what)
     codecs: dict[int, Codec] = {}
-    for word in formats:
+    for word in dict.fromkeys(formats):
         payload_type = parse_number(word, MAX_PAYLOAD_TYPE)
         if payload_type is None or (encoding := _encoding(names.get(word, ""))) is None:
             continue

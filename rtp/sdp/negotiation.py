@@ -229,6 +229,8 @@ class Negotiation:
 
     def _place_waiting(self) -> None:
         """Give the sections that we added their places, and the next free numbers for names."""
+        if any(slot.is_data for slot in self._slots):  # the peer may have offered one before we did
+            self._waiting = [slot for slot in self._waiting if not slot.is_data]
         taken = {slot.mid for slot in self._slots}
         free = (mid for number in count() if (mid := Mid(str(number))) not in taken)
         for slot, mid in zip(self._waiting, free, strict=False):
