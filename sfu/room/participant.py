@@ -1,0 +1,339 @@
+"""One person's stay in a room, from the join response to the leave: what it publishes, what it is sent, what it is told."""
+
+import contextvars
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+from livekit.protocol import models, rtc
+
+from rtp.datachannel import ChannelMessage, ChannelOpened
+from rtp.ice.candidates import Candidate
+from sfu.environment import Environment
+from sfu.errors import CloseReason
+from sfu.media.track import MediaTrack
+from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.room import projections
+from sfu.room.outgoing import Outgoing, SignalSink
+from sfu.room.peer import Peer
+from sfu.room.publisher import Publication, Publisher, RefusedError
+from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
+from sfu.room.subscriptions import Wishes, plan
+from sfu.transport.connection import PeerConnection
+
+if TYPE_CHECKING:
+    from sfu.room.room import Room
+
+logger = logging.getLogger(__name__)
+
+current_participant: contextvars.ContextVar[str] = contextvars.ContextVar("participant", default="")
+"""Who the running task works for; set at the top of `Participant.run`, for log lines."""
+
+TOKEN_REFRESH_SECONDS: Final = 300.0
+MEDIA_PATH_SECONDS: Final = 10.0
+"""After this long without a media path, the log says what could be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What somebody asks for who joins.
+
+    `offer` and its id come with the join on the single connection, where `single_connection` is true.
+    """
+
+    claims: Claims
+    client_info: models.ClientInfo
+    auto_subscribe: bool
+    single_connection: bool
+    offer: rtc.SessionDescription | None = None
+    add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
+
+
+class Participant:
+    """A session of one identity. Its connections and workers run in `run`; ending that ends all of it."""
+
+    def __init__(self, room: "Room", environment: Environment, joining: Joining, sink: SignalSink) -> None:
+        self._room = room
+        self._environment = environment
+        self._sink: SignalSink | None = sink
+        self.claims = joining.claims
+        self.identity: Identity = joining.claims.identity
+        self.sid = ParticipantSid(new_sid("PA_", environment.random))
+        self.client_info = joining.client_info
+        self.joined_at = environment.wall()
+        self.state: models.ParticipantInfo.State = models.ParticipantInfo.JOINING
+        self.version = 0
+        self.is_publisher = False
+        self.close_reason: CloseReason | None = None
+        self.has_left = False
+        self.data_messages_dropped = 0
+        self.wishes = Wishes(automatic=joining.auto_subscribe)
+        self.is_single = joining.single_connection
+        self._closing = trio.Event()
+        self._connected = trio.Event()
+        self._told_candidates: set[str] = set()
+        peer = Peer(environment, self, takes_media=True)
+        self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
+        self.subscriber: AnsweringSubscriber | OfferingSubscriber
+        if self.is_single:
+            self.subscriber = AnsweringSubscriber(peer, self)
+        else:
+            self.subscriber = OfferingSubscriber(
+                Peer(environment, self, takes_media=False),
+                self,
+                first_offer_id=environment.random.randint(1, 256),
+                send_offer=self._send_offer,
+            )
+
+    # Queries
+
+    @property
+    def grant(self) -> VideoGrant:
+        """What the participant may do."""
+        return self.claims.video or VideoGrant()
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether nobody is told of it."""
+        return self.grant.hidden
+
+    @property
+    def subscriber_is_primary(self) -> bool:
+        """Whether the connection that makes the participant active is the one that we offer."""
+        return not self.is_single and self.grant.may_subscribe
+
+    # Verbs of the room
+
+    def join(self, joining: Joining) -> None:
+        """Send what a session begins with, in the order that clients expect."""
+        self.tell(projections.join_response(self._room, self))
+        self.state = models.ParticipantInfo.JOINED
+        self._tell_token()
+        for request in joining.add_tracks:
+            self.add_track(request)
+        if isinstance(self.subscriber, OfferingSubscriber) and self.subscriber_is_primary:
+            self.subscriber.peer.open_channels()
+            self.subscriber.offer()
+        self.reconcile()
+        if joining.offer is not None:
+            self.receive_offer(joining.offer)
+
+    def tell(self, response: rtc.SignalResponse) -> None:
+        """Queue a message for the client alone."""
+        self.tell_all(Outgoing(response))
+
+    def tell_all(self, outgoing: Outgoing) -> None:
+        """Queue a message that others get too."""
+        if self._sink is not None:
+            self._sink.send(outgoing)
+
+    def reconcile(self) -> None:
+        """Subscribe to what is wanted and to be had, and end the rest."""
+        available = self._room.tracks_for(self) if self.grant.may_subscribe else {}
+        steps = plan(self.wishes, available, self.subscriber.subscriptions)
+        for sid in steps.unsubscribe:
+            self.subscriber.unsubscribe(sid)
+        for track in steps.subscribe:
+            self.tell(
+                rtc.SignalResponse(
+                    subscription_permission_update=rtc.SubscriptionPermissionUpdate(
+                        participant_sid=track.publisher_sid, track_sid=track.sid, allowed=True
+                    )
+                )
+            )
+            self.subscriber.subscribe(track, disabled=self.wishes.is_disabled(track.sid))
+
+    def close(self, reason: CloseReason) -> None:
+        """Begin to leave: any task may call it, any number of times; the first reason stands."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            self._closing.set()
+
+    async def run(self) -> None:
+        """Be in the room; return once every task of this participant has ended.
+
+        Raises:
+            ExceptionGroup: of what ended a connection or a worker.
+        """
+        current_participant.set(self.identity)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.publisher.peer.connection.run)
+            if isinstance(self.subscriber, OfferingSubscriber):
+                nursery.start_soon(self.subscriber.peer.connection.run)
+                nursery.start_soon(self.subscriber.run)
+            nursery.start_soon(self._refresh_token)
+            nursery.start_soon(self._explain_missing_media)
+            await self._closing.wait()
+            nursery.cancel_scope.cancel(f"leaving: {self.close_reason}")
+
+    def leave(self) -> list[Publication]:
+        """Say goodbye and let go of what keeps others busy; return what was published. Never blocks. Once only."""
+        assert self.close_reason is not None, "whoever leaves has a reason"
+        self.has_left = True
+        self.state = models.ParticipantInfo.DISCONNECTED
+        self.tell(projections.leave_request(self.close_reason))
+        if self._sink is not None:
+            self._sink.close()
+        self.subscriber.close()
+        publications = self.publisher.withdraw()
+        self.subscriber.peer.connection.close()
+        self.publisher.peer.connection.close()
+        return publications
+
+    # Verbs of the client
+
+    def receive_offer(self, offer: rtc.SessionDescription) -> None:
+        """Answer a description of the connection that the client offers. Raises DecodeError, NegotiationError."""
+        peer = self.publisher.peer
+        answer = peer.answer(offer.sdp, self._prepare_answer)
+        self.tell(
+            rtc.SignalResponse(
+                answer=rtc.SessionDescription(
+                    type="answer", sdp=answer, id=offer.id, mid_to_track_id=self._track_ids() if self.is_single else {}
+                )
+            )
+        )
+        self._tell_candidates(peer, rtc.PUBLISHER)
+        self.publisher.follow_description()
+        if isinstance(self.subscriber, AnsweringSubscriber):
+            self.subscriber.answered()
+
+    def receive_answer(self, answer: rtc.SessionDescription) -> None:
+        """Take the answer to an offer of ours. Raises DecodeError, NegotiationError."""
+        if isinstance(self.subscriber, OfferingSubscriber):
+            self.subscriber.receive_answer(answer.sdp)
+
+    def add_track(self, request: rtc.AddTrackRequest) -> None:
+        """Take the announcement of a track, or say why not; its media may have been described already."""
+        try:
+            info = self.publisher.add_track(request, self.grant)
+        except RefusedError as refusal:
+            self.tell(refusal.response(add_track=request))
+            return
+        self.tell(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=request.cid, track=info)))
+        self.publisher.follow_description()
+
+    def set_muted(self, request: rtc.MuteTrackRequest) -> None:
+        """Mute or unmute an own track, or say that there is none."""
+        sid = TrackSid(request.sid)
+        try:
+            with self._environment.endpoint.batch():
+                self.publisher.set_muted(sid, muted=request.muted)
+        except RefusedError as refusal:
+            self.tell(refusal.response(mute=request))
+            return
+        if sid in self.publisher.publications:
+            self._room.news.changed(self)
+
+    def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
+        """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it."""
+        self.wishes.set_wanted(sid, wanted=wanted)
+
+    def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
+        """Pause or resume what is sent of a track, now or once it is subscribed."""
+        self.wishes.set_disabled(sid, disabled=disabled)
+        self.subscriber.set_disabled(sid, disabled=disabled)
+
+    def signal_lost(self, sink: SignalSink) -> None:
+        """The socket behind `sink` has died without a leave; the media path decides whether the person is gone."""
+        if self._sink is not sink:
+            return
+        self._sink = None
+        if not self._connected.is_set():
+            self.close(CloseReason.SIGNAL_CLOSED)
+
+    # What the connections, the publisher and the subscriber tell
+
+    def connection_established(self, connection: PeerConnection) -> None:
+        """Become active with the primary connection."""
+        if connection is self.subscriber.peer.connection:
+            self.subscriber.connection_established()
+        primary = self.subscriber.peer if self.subscriber_is_primary else self.publisher.peer
+        if connection is primary.connection and self.state == models.ParticipantInfo.JOINED:
+            self.state = models.ParticipantInfo.ACTIVE
+            self._connected.set()
+            self._room.news.changed(self)
+
+    def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:  # noqa: ARG002 - a protocol's
+        """Nothing waits for a channel yet."""
+        logger.debug("channel %s is open", channel.parameters.label)
+
+    def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:  # noqa: ARG002 - a protocol's
+        """Count it: data is not passed on yet."""
+        self.data_messages_dropped += 1
+
+    def track_published(self, publication: Publication) -> None:
+        """Tell everybody, and let them have it."""
+        self.is_publisher = True
+        self._room.track_published(self, publication.media)
+
+    def track_unpublished(self, publication: Publication) -> None:
+        """Tell everybody, and end their subscriptions."""
+        self._room.track_unpublished(self, publication.media)
+
+    def track_flows(self, track: MediaTrack) -> None:
+        """Let the publisher know that somebody hears or sees it."""
+        self._room.track_flows(track, self)
+
+    # Privates
+
+    def _prepare_answer(self) -> None:
+        self.publisher.prepare_answer()
+        if isinstance(self.subscriber, AnsweringSubscriber):
+            self.subscriber.prepare_answer()
+
+    def _send_offer(self, offer_id: int, sdp: str) -> None:
+        self.tell(
+            rtc.SignalResponse(
+                offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=self._track_ids())
+            )
+        )
+        self._tell_candidates(self.subscriber.peer, rtc.SUBSCRIBER)
+
+    def _track_ids(self) -> dict[str, str]:
+        return {str(mid): sid for mid, sid in self.subscriber.peer.negotiation.track_ids_by_mid().items()}
+
+    def _tell_candidates(self, peer: Peer, target: rtc.SignalTarget) -> None:
+        """Trickle our candidates, once for each set of credentials, the last one marked."""
+        ufrag = peer.negotiation.local.credentials.ufrag
+        if ufrag in self._told_candidates:
+            return
+        self._told_candidates.add(ufrag)
+        mid = peer.negotiation.tagged_mid
+        for candidate in self._environment.candidates:
+            is_last = candidate is self._environment.candidates[-1]
+            self.tell(_trickle(candidate, mid or "0", ufrag, target, is_last=is_last))
+
+    def _tell_token(self) -> None:
+        self.tell(rtc.SignalResponse(refresh_token=self._environment.mint_token(self.claims)))
+
+    async def _refresh_token(self) -> None:
+        while True:
+            await trio.sleep(TOKEN_REFRESH_SECONDS)
+            self._tell_token()
+
+    async def _explain_missing_media(self) -> None:
+        """Write one line for the most frequent trouble of all: packets that do not get through."""
+        with trio.move_on_after(MEDIA_PATH_SECONDS) as patience:
+            await self._connected.wait()
+        if patience.cancelled_caught:
+            primary = self.subscriber.peer if self.subscriber_is_primary else self.publisher.peer
+            logger.warning(
+                "%s in %s has no media path after %.0f s; %s",
+                self.identity,
+                self._room.name,
+                MEDIA_PATH_SECONDS,
+                primary.explain_missing_media(),
+            )
+
+
+def _trickle(
+    candidate: Candidate, mid: str, ufrag: str, target: rtc.SignalTarget, *, is_last: bool
+) -> rtc.SignalResponse:
+    """Make one trickle message: JSON inside, in which clients want every field."""
+    init = json.dumps(
+        {"candidate": candidate.serialize(), "sdpMid": mid, "sdpMLineIndex": 0, "usernameFragment": ufrag}
+    )
+    return rtc.SignalResponse(trickle=rtc.TrickleRequest(candidateInit=init, target=target, final=is_last))

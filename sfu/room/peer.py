@@ -1,0 +1,175 @@
+"""One peer connection as a room sees it: its description, its transport and its media, kept in step."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from rtp.binding import Section
+from rtp.datachannel import ChannelParameters, DataChannels
+from rtp.dtls import DtlsRole, DtlsTransport
+from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID
+from rtp.ice.candidates import IceCredentials, new_credentials
+from rtp.ice.lite import IceLiteAgent
+from rtp.sctp.association import SctpAssociation
+from rtp.sdp.description import NegotiationError, Setup
+from rtp.sdp.negotiation import Negotiation
+from rtp.sdp.transceiver import LocalTrack, LocalTransport, Transceiver
+from rtp.transport import PeerTransport
+from rtp.units import Ssrc
+from sfu.environment import Environment
+from sfu.media import capabilities
+from sfu.media.downtrack import DownTrack
+from sfu.media.session import MediaSession
+from sfu.media.track import MediaTrack
+from sfu.transport.connection import ConnectionOwner, PeerConnection
+
+logger = logging.getLogger(__name__)
+
+CHANNELS: Final = (
+    ChannelParameters("_reliable"),
+    ChannelParameters("_lossy", ordered=False, max_retransmits=0),
+    ChannelParameters("_data_track", ordered=False, max_retransmits=0),
+)
+"""The data channels that LiveKit's clients look for, by label."""
+
+
+class Peer:
+    """Answers and makes descriptions, and sets transport and media up as they say.
+
+    `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
+    """
+
+    def __init__(self, environment: Environment, owner: ConnectionOwner, *, takes_media: bool) -> None:
+        self._environment = environment
+        dice = environment.random
+        self._ice = IceLiteAgent(new_credentials(dice.randbytes))
+        self._dtls = DtlsTransport(environment.certificate, DtlsRole.SERVER, environment.dtls)
+        self.connection = PeerConnection(PeerTransport(self._ice, self._dtls), environment.endpoint, owner)
+        self.connection.answer_to(self._ice.local.ufrag)
+        self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc())
+        self.connection.media = self.media
+        self.negotiation = Negotiation(
+            LocalTransport(self._ice.local, environment.certificate.fingerprint, (), lite=True, setup=Setup.PASSIVE),
+            receive=capabilities.RECEIVE if takes_media else capabilities.SEND,
+            send=capabilities.SEND,
+            session_id=dice.getrandbits(62),
+            with_data=True,
+        )
+
+    def answer(self, offer: str, bind: Callable[[], None]) -> str:
+        """Return our answer to the peer's offer; `bind` gives tracks to sections between reading and writing.
+
+        Raises:
+            DecodeError: the offer cannot be read.
+            NegotiationError: it asks for what cannot be.
+        """
+        self.negotiation.receive_offer(offer)
+        if self.negotiation.remote_restarted:
+            self.restart_ice()
+        bind()
+        answer = self.negotiation.create_answer()
+        self._described()
+        return answer
+
+    def offer(self) -> str:
+        """Return an offer of ours."""
+        return self.negotiation.create_offer()
+
+    def accept(self, answer: str) -> None:
+        """Take the peer's answer to our offer. Raises as `answer` does."""
+        self.negotiation.receive_answer(answer)
+        self._described()
+
+    def open_channels(self) -> None:
+        """Offer data channels of our own, for a peer that opens none on this connection."""
+        self.negotiation.add_data_section()
+        self._attach_channels(CHANNELS)
+
+    def restart_ice(self) -> None:
+        """Take new credentials; the old ones are answered until the new path is chosen (RFC 8445 §9)."""
+        credentials: IceCredentials = new_credentials(self._environment.random.randbytes)
+        self._ice.restart(credentials, trio.current_time())
+        self.connection.answer_to(credentials.ufrag)
+        self.negotiation.restart_ice(credentials)
+
+    def new_down_track(self, track: MediaTrack) -> tuple[DownTrack, LocalTrack]:
+        """Make what sends `track` on this connection, with an SSRC of its own; it is silent until `bind_down_track`."""
+        dice = self._environment.random
+        down_track = DownTrack(track.receiver, self.connection, self._new_ssrc(), first_sequence=dice.getrandbits(15))
+        self.media.add_down_track(down_track, track.stream_id, trio.current_time())
+        return down_track, LocalTrack(track.stream_id, track.sid, down_track.ssrc)
+
+    def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, mime: str) -> bool:
+        """Send with the numbers that the section agreed on. False if it did not agree on this codec."""
+        codec = next((codec for codec in transceiver.codecs if codec.mime == mime), None)
+        if codec is None or not transceiver.current_direction.sends:
+            return False
+        down_track.bind(payload_type=codec.payload_type, abs_send_time_id=transceiver.extensions.get(ABS_SEND_TIME))
+        return True
+
+    def explain_missing_media(self) -> str:
+        """Say, for the log, what was offered, what came of it, and which key to look at."""
+        offered = ", ".join(f"{host}:{port}" for host, port in (each.address for each in self._environment.candidates))
+        ice = self._ice.statistics()
+        if self.connection.checked_from:
+            came = f"STUN came from {', '.join(sorted(self.connection.checked_from))}"
+            refused = {cause.name: count for cause, count in ice.dropped.items() if count}
+            cure = f"checks refused: {refused}" if refused else "the DTLS handshake did not end: is UDP cut off midway?"
+        else:
+            came = "no STUN came"
+            cure = "is this address the one that clients reach (rtc.node_ip), and the UDP port open (rtc.udp_port)?"
+        return f"offered {offered or 'nothing'}; {came}; {cure}"
+
+    def close_down_track(self, down_track: DownTrack) -> None:
+        """Stop sending it."""
+        with self.connection.endpoint.batch():
+            self.media.remove_down_track(down_track, trio.current_time())
+        down_track.close()
+
+    def _described(self) -> None:
+        """Set ICE, DTLS and the data channels up as the peer's last description says."""
+        remote = self.negotiation.remote
+        assert remote is not None, "a description was just taken"
+        if remote.setup is Setup.PASSIVE:
+            raise NegotiationError("we are the DTLS server of every connection: offer a=setup:actpass or active")
+        self._ice.set_remote(remote.credentials)
+        self._dtls.set_remote_fingerprints(remote.fingerprints)
+        if self.negotiation.data_mid is not None and self.connection.transport.channels is None:
+            self._attach_channels(())
+
+    def _attach_channels(self, parameters: tuple[ChannelParameters, ...]) -> None:
+        dice = self._environment.random
+        association = SctpAssociation(
+            tag=dice.randrange(1, 1 << 32), initial_tsn=dice.getrandbits(32), cookie_secret=dice.randbytes(32)
+        )
+        channels = DataChannels(association, is_dtls_client=False)
+        now = trio.current_time()
+        # Clients send the SCTP INIT, on both connections: we only answer.
+        self.connection.do(lambda now: self.connection.transport.attach_channels(channels, now, initiate=False))
+        for each in parameters:
+            channels.open(each, now)
+
+    def _new_ssrc(self) -> Ssrc:
+        return Ssrc(self._environment.random.randrange(1, 1 << 32))
+
+
+def incoming_section(transceiver: Transceiver) -> Section:
+    """Say what a section tells of the streams that the peer sends in it."""
+    assert transceiver.mid is not None, "a section that stands in a description has a name"
+    assert transceiver.remote_track is not None, "the peer sends here"
+    encodings = transceiver.remote_track.encodings
+    return Section(
+        mid=transceiver.mid,
+        payload_types=frozenset(codec.payload_type for codec in transceiver.codecs),
+        rtx_payload_types=frozenset(
+            codec.rtx_payload_type for codec in transceiver.codecs if codec.rtx_payload_type is not None
+        ),
+        rids=tuple(encoding.rid for encoding in encodings if encoding.rid is not None),
+        ssrcs=frozenset(encoding.ssrc for encoding in encodings if encoding.ssrc is not None),
+        rtx_ssrcs=frozenset(encoding.rtx_ssrc for encoding in encodings if encoding.rtx_ssrc is not None),
+        mid_extension=transceiver.extensions.get(MID),
+        rid_extension=transceiver.extensions.get(RID),
+        repaired_rid_extension=transceiver.extensions.get(REPAIRED_RID),
+    )

@@ -1,0 +1,165 @@
+"""How participants, rooms and tracks look to clients: one function for each message, and nothing kept here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from livekit.protocol import models, rtc
+
+from sfu.errors import CloseReason
+from sfu.media import capabilities
+from sfu.model import Claims, ParticipantKind, VideoGrant
+
+if TYPE_CHECKING:
+    from sfu.room.participant import Participant
+    from sfu.room.room import Room
+
+PROTOCOL_VERSION: Final = 17
+"""The newest signalling protocol that we speak."""
+
+COMPATIBLE_VERSION: Final = "1.13.4"
+"""The LiveKit server whose behaviour this is: clients compare it, and refuse what is no semantic version."""
+
+AGENT_PROTOCOL: Final = 1
+
+PING_INTERVAL_SECONDS: Final = 5
+PING_TIMEOUT_SECONDS: Final = 15
+
+_KINDS: Final = {
+    ParticipantKind.STANDARD: models.ParticipantInfo.STANDARD,
+    ParticipantKind.INGRESS: models.ParticipantInfo.INGRESS,
+    ParticipantKind.EGRESS: models.ParticipantInfo.EGRESS,
+    ParticipantKind.SIP: models.ParticipantInfo.SIP,
+    ParticipantKind.AGENT: models.ParticipantInfo.AGENT,
+    ParticipantKind.CONNECTOR: models.ParticipantInfo.CONNECTOR,
+    ParticipantKind.BRIDGE: models.ParticipantInfo.BRIDGE,
+}
+
+_DISCONNECT_REASONS: Final = {
+    CloseReason.UNKNOWN: models.UNKNOWN_REASON,
+    CloseReason.CLIENT_LEFT: models.CLIENT_INITIATED,
+    CloseReason.DUPLICATE_IDENTITY: models.DUPLICATE_IDENTITY,
+    CloseReason.SERVER_SHUTDOWN: models.SERVER_SHUTDOWN,
+    CloseReason.PARTICIPANT_REMOVED: models.PARTICIPANT_REMOVED,
+    CloseReason.ROOM_DELETED: models.ROOM_DELETED,
+    CloseReason.ROOM_CLOSED: models.ROOM_CLOSED,
+    CloseReason.JOIN_FAILED: models.JOIN_FAILURE,
+    CloseReason.SIGNAL_CLOSED: models.SIGNAL_CLOSE,
+    CloseReason.CONNECTION_LOST: models.CONNECTION_TIMEOUT,
+    CloseReason.STATE_MISMATCH: models.STATE_MISMATCH,
+}
+
+RECOVERABLE: Final = frozenset({CloseReason.CONNECTION_LOST, CloseReason.STATE_MISMATCH, CloseReason.UNKNOWN})
+"""After these the client had better come back, with a session of its own making."""
+
+
+def disconnect_reason(reason: CloseReason) -> models.DisconnectReason:
+    """Return the protocol's word for `reason`."""
+    return _DISCONNECT_REASONS[reason]
+
+
+def server_info(node_id: str) -> models.ServerInfo:
+    """Say what server this is."""
+    return models.ServerInfo(
+        edition=models.ServerInfo.Standard,
+        version=COMPATIBLE_VERSION,
+        protocol=PROTOCOL_VERSION,
+        node_id=node_id,
+        agent_protocol=AGENT_PROTOCOL,
+    )
+
+
+def leave_request(reason: CloseReason) -> rtc.SignalResponse:
+    """Tell a client that its session is over, and whether to come back."""
+    action = rtc.LeaveRequest.RECONNECT if reason in RECOVERABLE else rtc.LeaveRequest.DISCONNECT
+    return rtc.SignalResponse(
+        leave=rtc.LeaveRequest(
+            reason=disconnect_reason(reason), action=action, can_reconnect=action == rtc.LeaveRequest.RECONNECT
+        )
+    )
+
+
+def permission(claims: Claims) -> models.ParticipantPermission:
+    """Return what a participant may do, third states resolved."""
+    grant = claims.video or VideoGrant()
+    return models.ParticipantPermission(
+        can_subscribe=grant.may_subscribe,
+        can_publish=grant.may_publish,
+        can_publish_data=grant.may_publish_data,
+        can_publish_sources=[source.upper() for source in grant.can_publish_sources],
+        hidden=grant.hidden,
+        recorder=grant.recorder,
+        can_update_metadata=grant.may_update_own_metadata,
+        agent=grant.agent,
+        can_subscribe_metrics=grant.can_subscribe_metrics is True,
+        can_manage_agent_session=grant.can_manage_agent_session is True,
+    )
+
+
+def participant_info(participant: "Participant") -> models.ParticipantInfo:
+    """Return one participant as others see it, at its present version."""
+    claims = participant.claims
+    return models.ParticipantInfo(
+        sid=participant.sid,
+        identity=participant.identity,
+        name=claims.name,
+        state=participant.state,
+        metadata=claims.metadata,
+        attributes=claims.attributes,
+        permission=permission(claims),
+        kind=_KINDS[claims.participant_kind],
+        joined_at=int(participant.joined_at),
+        joined_at_ms=int(participant.joined_at * 1000),
+        version=participant.version,
+        is_publisher=participant.is_publisher,
+        tracks=[publication.info for publication in participant.publisher.publications.values()],
+        client_protocol=participant.client_info.client_protocol,
+        capabilities=participant.client_info.capabilities,
+        disconnect_reason=disconnect_reason(participant.close_reason) if participant.close_reason else None,
+    )
+
+
+def room_info(room: "Room") -> models.Room:
+    """Return the room with its counts as of now; dependent participants do not count."""
+    people = room.participants.values()
+    return models.Room(
+        sid=room.sid,
+        name=room.name,
+        empty_timeout=room.settings.empty_timeout_seconds,
+        departure_timeout=room.settings.departure_timeout_seconds,
+        creation_time=int(room.created_at),
+        creation_time_ms=int(room.created_at * 1000),
+        turn_password=room.secret,
+        enabled_codecs=[models.Codec(mime=mime) for mime in enabled_mimes()],
+        num_participants=sum(not person.claims.is_dependent for person in people),
+        num_publishers=sum(person.is_publisher for person in people),
+    )
+
+
+def enabled_mimes() -> Sequence[str]:
+    """Return the codecs that can be published, video first, best first."""
+    return [codec.mime for codec in (*capabilities.RECEIVE.video, *capabilities.RECEIVE.audio)]
+
+
+def join_response(room: "Room", participant: "Participant") -> rtc.SignalResponse:
+    """Return the first message of a session."""
+    grant = participant.claims.video or VideoGrant()
+    info = participant_info(participant)
+    return rtc.SignalResponse(
+        join=rtc.JoinResponse(
+            room=room_info(room),
+            participant=info,
+            other_participants=[
+                participant_info(other)
+                for other in room.participants.values()
+                if other is not participant and not other.is_hidden
+            ],
+            server_version=COMPATIBLE_VERSION,
+            server_info=server_info(room.environment.node_id),
+            subscriber_primary=participant.subscriber_is_primary,
+            ping_interval=PING_INTERVAL_SECONDS,
+            ping_timeout=PING_TIMEOUT_SECONDS,
+            sif_trailer=room.secret.encode(),
+            enabled_publish_codecs=[models.Codec(mime=mime) for mime in enabled_mimes()],
+            fast_publish=grant.may_publish,
+        )
+    )

@@ -1,0 +1,290 @@
+"""What one participant publishes: tracks that it has announced, and those whose media section has been agreed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, Protocol
+
+from livekit.protocol import models, rtc
+
+from rtp.sdp.codecs import MediaKind
+from rtp.sdp.transceiver import Transceiver
+from rtp.units import Mid, Rid
+from sfu.media.receiver import RID_LAYERS, Receiver
+from sfu.media.track import MediaTrack
+from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.room.peer import Peer, incoming_section
+
+MAX_PENDING_TRACKS: Final = 20
+"""Announced, and without media yet."""
+
+_KINDS: Final = {models.AUDIO: MediaKind.AUDIO, models.VIDEO: MediaKind.VIDEO}
+_KIND_LETTERS: Final = {models.AUDIO: "A", models.VIDEO: "V"}
+_SOURCE_LETTERS: Final = {
+    models.CAMERA: "C",
+    models.MICROPHONE: "M",
+    models.SCREEN_SHARE: "S",
+    models.SCREEN_SHARE_AUDIO: "s",
+}
+_SCREEN_SOURCES: Final = frozenset({models.SCREEN_SHARE, models.SCREEN_SHARE_AUDIO})
+_SPATIAL_LAYERS: Final = {models.LOW: 0, models.MEDIUM: 1, models.HIGH: 2}
+_MAX_QUALITY_LAYERS: Final = 3
+
+
+class RefusedError(Exception):
+    """A request that gets a `RequestResponse` with this reason."""
+
+    def __init__(self, reason: rtc.RequestResponse.Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def response(
+        self,
+        *,
+        add_track: rtc.AddTrackRequest | None = None,
+        mute: rtc.MuteTrackRequest | None = None,
+        trickle: rtc.TrickleRequest | None = None,
+    ) -> rtc.SignalResponse:
+        """Return the answer, with the request that it answers."""
+        return rtc.SignalResponse(
+            request_response=rtc.RequestResponse(
+                reason=self.reason, message=str(self), add_track=add_track, mute=mute, trickle=trickle
+            )
+        )
+
+
+class TrackListener(Protocol):
+    """Who is told of tracks that come and go."""
+
+    def track_published(self, publication: "Publication") -> None:
+        """Its media section has been agreed: others may have it."""
+
+    def track_unpublished(self, publication: "Publication") -> None:
+        """Its media is gone for good."""
+
+
+@dataclass(slots=True)
+class PendingTrack:
+    """A track that was announced; `info` is what the client was told of it."""
+
+    cid: str
+    codec_cids: frozenset[str]
+    mimes: tuple[str, ...]
+    info: models.TrackInfo
+
+
+@dataclass(slots=True, eq=False)
+class Publication:
+    """A track that others can have: what they are told of it, and its media."""
+
+    info: models.TrackInfo
+    media: MediaTrack
+    sdp_track_id: str
+    cid: str
+
+
+class Publisher:
+    """The publishing half of a participant, on the connection that the client offers."""
+
+    def __init__(
+        self, peer: Peer, sid: ParticipantSid, identity: Identity, dice: Random, listener: TrackListener
+    ) -> None:
+        self.peer = peer
+        self.publications: dict[TrackSid, Publication] = {}
+        self._sid = sid
+        self._identity = identity
+        self._dice = dice
+        self._listener = listener
+        self._pending: dict[str, PendingTrack] = {}
+        self._by_mid: dict[Mid, Publication] = {}
+
+    def add_track(self, request: rtc.AddTrackRequest, grant: VideoGrant) -> models.TrackInfo:
+        """Take the announcement of a track.
+
+        Raises:
+            RefusedError: the participant may not publish it, or it is of no kind that we know, or there are too many.
+        """
+        source = models.TrackSource.Name(request.source).lower()
+        if not grant.may_publish_source(source):
+            raise RefusedError(rtc.RequestResponse.NOT_ALLOWED, f"not allowed to publish a track from {source}")
+        if request.type not in _KINDS:
+            raise RefusedError(rtc.RequestResponse.UNSUPPORTED_TYPE, "tracks are audio or video")
+        if request.sid:
+            raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track to add a codec to")
+        if request.cid in self._pending or any(known.cid == request.cid for known in self.publications.values()):
+            raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "a track with this cid is published already")
+        if len(self._pending) >= MAX_PENDING_TRACKS:
+            raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
+        info = _track_info(request, self._new_sid(request))
+        self._pending[request.cid] = PendingTrack(
+            request.cid,
+            frozenset(codec.cid for codec in request.simulcast_codecs),
+            tuple(codec.mime_type for codec in info.codecs if codec.mime_type),
+            info,
+        )
+        return info
+
+    def set_muted(self, sid: TrackSid, *, muted: bool) -> None:
+        """Mute or unmute a track, announced or published.
+
+        Raises:
+            RefusedError: there is no such track.
+        """
+        if (publication := self.publications.get(sid)) is not None:
+            publication.info.muted = muted
+            publication.media.set_muted(muted=muted)
+            return
+        for pending in self._pending.values():
+            if pending.info.sid == sid:
+                pending.info.muted = muted
+                return
+        raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track")
+
+    def prepare_answer(self) -> None:
+        """Say, between an offer and its answer, which codec we would like best for each announced track."""
+        for transceiver in self._sending():
+            if transceiver.mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
+                transceiver.preferred_mimes = pending.mimes
+                transceiver.opus_fmtp = _opus_wishes(pending.info)
+
+    def follow_description(self) -> None:
+        """Publish and unpublish as the last description says; also once an announcement has come late."""
+        present = {transceiver.mid: transceiver for transceiver in self._sending() if transceiver.mid is not None}
+        for mid, publication in list(self._by_mid.items()):
+            transceiver = present.get(mid)
+            if transceiver is None or _track_id(transceiver) != publication.sdp_track_id:
+                self._unpublish(mid, publication)
+            else:
+                self.peer.media.receive_from(incoming_section(transceiver), publication.media.receiver)
+        for mid, transceiver in present.items():
+            if mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
+                self._publish(mid, transceiver, pending)
+
+    def withdraw(self) -> list[Publication]:
+        """Take back everything at once, and return what it was; whoever leaves tells of it in its own way."""
+        publications = list(self.publications.values())
+        for mid in list(self._by_mid):
+            self.peer.media.stop_receiving(mid)
+        self._by_mid.clear()
+        self.publications.clear()
+        self._pending.clear()
+        return publications
+
+    def _sending(self) -> Iterable[Transceiver]:
+        """Yield the sections in which the client sends something that we can take."""
+        for transceiver in self.peer.negotiation.transceivers:
+            if transceiver.remote_track is not None and transceiver.codecs:
+                yield transceiver
+
+    def _match(self, transceiver: Transceiver) -> PendingTrack | None:
+        """Find the announcement that a section belongs to: by its id, else the first of its kind."""
+        track_id = _track_id(transceiver)
+        candidates = [each for each in self._pending.values() if _KINDS[each.info.type] is transceiver.kind]
+        for pending in candidates:
+            if track_id == pending.cid or track_id in pending.codec_cids:
+                return pending
+        return candidates[0] if candidates else None
+
+    def _publish(self, mid: Mid, transceiver: Transceiver, pending: PendingTrack) -> None:
+        if not transceiver.current_direction.receives:
+            return
+        assert transceiver.remote_track is not None, "the client sends here"
+        del self._pending[pending.cid]
+        codec = transceiver.codecs[0]
+        rids = tuple(encoding.rid for encoding in transceiver.remote_track.encodings if encoding.rid is not None)
+        receiver = Receiver(codec, transceiver.kind, rids, self.peer.connection.reschedule)
+        media = MediaTrack(TrackSid(pending.info.sid), self._sid, self._identity, mid, receiver)
+        media.muted = pending.info.muted
+        _describe_media(pending.info, mid, codec.mime, rids)
+        publication = Publication(pending.info, media, _track_id(transceiver), pending.cid)
+        self._by_mid[mid] = self.publications[media.sid] = publication
+        self.peer.media.receive_from(incoming_section(transceiver), receiver)
+        self._listener.track_published(publication)
+
+    def _unpublish(self, mid: Mid, publication: Publication) -> None:
+        del self._by_mid[mid]
+        del self.publications[publication.media.sid]
+        self.peer.media.stop_receiving(mid)
+        self._listener.track_unpublished(publication)
+        publication.media.receiver.close()
+
+    def _new_sid(self, request: rtc.AddTrackRequest) -> TrackSid:
+        letters = _KIND_LETTERS[request.type] + _SOURCE_LETTERS.get(request.source, "")
+        return TrackSid(new_sid(f"TR_{letters}", self._dice))
+
+
+def _track_id(transceiver: Transceiver) -> str:
+    return transceiver.remote_track.track_id if transceiver.remote_track is not None else ""
+
+
+def _track_info(request: rtc.AddTrackRequest, sid: TrackSid) -> models.TrackInfo:
+    """Return what a client is told of the track that it announced."""
+    features = list(request.audio_features)
+    if request.stereo and models.TF_STEREO not in features:
+        features.append(models.TF_STEREO)
+    if request.disable_dtx and models.TF_NO_DTX not in features:
+        features.append(models.TF_NO_DTX)
+    layers = _by_quality(request.layers)
+    prefix = "audio/" if request.type == models.AUDIO else "video/"
+    codecs = [
+        models.SimulcastCodecInfo(
+            mime_type=prefix + codec.codec if codec.codec else "",
+            cid=codec.cid,
+            layers=_by_quality(codec.layers) or layers,
+            video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM,
+        )
+        for codec in request.simulcast_codecs
+    ] or [
+        models.SimulcastCodecInfo(
+            cid=request.cid, layers=layers, video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM
+        )
+    ]
+    is_audio = request.type == models.AUDIO
+    return models.TrackInfo(
+        sid=sid,
+        type=request.type,
+        name=request.name,
+        width=request.width,
+        height=request.height,
+        muted=request.muted,
+        simulcast=not is_audio and len(layers) > 1,
+        source=request.source,
+        layers=layers,
+        codecs=codecs,
+        stream=request.stream or _stream_name(request.source),
+        disable_red=request.disable_red,
+        encryption=request.encryption,
+        audio_features=features,
+        backup_codec_policy=models.SIMULCAST if is_audio else request.backup_codec_policy,
+        packet_trailer_features=request.packet_trailer_features,
+    )
+
+
+def _by_quality(layers: Iterable[models.VideoLayer]) -> list[models.VideoLayer]:
+    return sorted(layers, key=lambda layer: layer.quality)
+
+
+def _stream_name(source: models.TrackSource) -> str:
+    if source in _SCREEN_SOURCES:
+        return "screen"
+    return "camera" if source in (models.CAMERA, models.MICROPHONE) else "unknown"
+
+
+def _opus_wishes(info: models.TrackInfo) -> str:
+    """Tell the client's Opus encoder what we would like: these are the receiver's wishes (RFC 7587 §6.1)."""
+    wishes = [] if models.TF_NO_DTX in info.audio_features else ["usedtx=1"]
+    if models.TF_STEREO in info.audio_features:
+        wishes += ["stereo=1", "maxaveragebitrate=510000"]
+    return ";".join(wishes)
+
+
+def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid, ...]) -> None:
+    """Add to what others are told what the description has settled: the codec, the section and the layers' names."""
+    info.mime_type = mime
+    info.mid = mid
+    info.codecs[0].mime_type = mime
+    info.codecs[0].mid = mid
+    by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
+    for layer in (*info.layers, *info.codecs[0].layers):
+        layer.spatial_layer = _SPATIAL_LAYERS[layer.quality] if len(info.layers) == _MAX_QUALITY_LAYERS else 0
+        layer.rid = by_layer.get(layer.spatial_layer, "")

@@ -1,0 +1,223 @@
+"""A room: who is in it, what they publish, and the tasks that keep it. When `run` returns nothing of it is alive."""
+
+import contextvars
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+from livekit.protocol import rtc
+
+from sfu.environment import Environment
+from sfu.errors import CloseReason, RoomClosedError, SfuError
+from sfu.media.track import MediaTrack
+from sfu.model import Identity, RoomName, TrackSid, new_sid
+from sfu.room.outgoing import Outgoing, SignalSink
+from sfu.room.participant import Joining, Participant
+from sfu.room.projections import room_info
+from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
+
+logger = logging.getLogger(__name__)
+
+current_room: contextvars.ContextVar[str] = contextvars.ContextVar("room", default="")
+"""Which room the running task works for; set at the top of `Room.run`, for log lines."""
+
+COUNTS_INTERVAL_SECONDS: Final = 5.0
+"""How often clients are told of changed numbers of participants and publishers."""
+
+
+class Room:
+    """The people of one room, and what they publish."""
+
+    def __init__(self, name: RoomName, environment: Environment) -> None:
+        self.name = name
+        self.environment = environment
+        self.settings = environment.settings
+        self.sid = new_sid("RM_", environment.random)
+        self.secret = environment.random.randbytes(24).hex()
+        self.created_at = environment.wall()
+        self.participants: dict[Identity, Participant] = {}
+        self.close_reason: CloseReason | None = None
+        self.news = ParticipantNews(self)
+        self._tracks: dict[TrackSid, MediaTrack] = {}
+        self._flowing: set[TrackSid] = set()
+        self._opened_at = trio.current_time()
+        self._left_at: float | None = None
+        self._closing = trio.Event()
+        self._open = trio.Event()
+        self._closed = trio.Event()
+        self._people_changed = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can join any more."""
+        return self._closing.is_set()
+
+    async def run(self) -> None:
+        """Be open; return once the room is closed and every task in it has ended."""
+        current_room.set(self.name)
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._close_when_empty)
+                self._nursery.start_soon(self._tell_news)
+                self._nursery.start_soon(self._tell_counts)
+                self._open.set()
+                await self._closing.wait()
+                self._nursery.cancel_scope.cancel(f"room closed: {self.close_reason}")
+        finally:
+            self.close(CloseReason.SERVER_SHUTDOWN)  # a no-op unless we were cancelled from outside
+            self._open.set()  # nobody is left waiting for what will not come: joining is refused
+            self._closed.set()
+
+    def close(self, reason: CloseReason) -> None:
+        """Begin to close: any task may call it, any number of times; the first reason stands."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            for participant in list(self.participants.values()):
+                participant.close(reason)
+            self._closing.set()
+
+    async def wait_open(self) -> None:
+        """Return once people can join. A checkpoint if they cannot yet."""
+        await self._open.wait()
+
+    async def wait_closed(self) -> None:
+        """Return once nothing of the room is alive."""
+        await self._closed.wait()
+
+    def join(self, joining: Joining, sink: SignalSink) -> Participant:
+        """Admit somebody, who replaces an earlier session of the same identity.
+
+        Raises:
+            RoomClosedError: the room is closing.
+            DecodeError, NegotiationError, RefusedError: what came with the join could not be used.
+        """
+        if self.closed or self._nursery is None:
+            raise RoomClosedError(self.name)
+        if (earlier := self.participants.get(joining.claims.identity)) is not None:
+            self._remove(earlier, CloseReason.DUPLICATE_IDENTITY)
+        participant = Participant(self, self.environment, joining, sink)
+        self.participants[participant.identity] = participant  # no await since the check: no race
+        has_joined = False
+        try:
+            participant.join(joining)
+            has_joined = True
+        finally:
+            if not has_joined:  # nobody has heard of it, and nobody shall
+                del self.participants[participant.identity]
+                participant.close(CloseReason.JOIN_FAILED)
+                participant.leave()
+        self._nursery.start_soon(self._host, participant)
+        self.news.changed(participant)
+        self._people_changed.set()
+        return participant
+
+    def remove(self, participant: Participant, reason: CloseReason) -> None:
+        """End a session: it is gone when this returns; its tasks end soon after. Idempotent."""
+        self._remove(participant, reason)
+
+    def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
+        """Return what others publish."""
+        unseen = {subscriber.sid} | {person.sid for person in self.participants.values() if person.is_hidden}
+        return {sid: track for sid, track in self._tracks.items() if track.publisher_sid not in unseen}
+
+    def track_published(self, publisher: Participant, track: MediaTrack) -> None:
+        """Tell of it, and let everybody who wants it have it."""
+        self._tracks[track.sid] = track
+        self.news.changed(publisher)
+        for person in list(self.participants.values()):
+            if person is not publisher:
+                person.reconcile()
+
+    def track_unpublished(self, publisher: Participant, track: MediaTrack) -> None:
+        """Tell of it, and end what everybody had of it."""
+        self.news.changed(publisher)
+        self._withdraw(track)
+
+    def track_flows(self, track: MediaTrack, subscriber: Participant) -> None:
+        """Tell the publisher of a track, once, that somebody gets it."""
+        publisher = self.participants.get(track.publisher)
+        if publisher is None or subscriber.is_hidden or track.sid in self._flowing:
+            return
+        self._flowing.add(track.sid)
+        publisher.tell(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
+
+    def _withdraw(self, track: MediaTrack) -> None:
+        self._tracks.pop(track.sid, None)
+        self._flowing.discard(track.sid)
+        for person in list(self.participants.values()):
+            person.wishes.forget(track.sid)
+            person.subscriber.unsubscribe(track.sid)
+
+    def _remove(self, participant: Participant, reason: CloseReason) -> None:
+        """Take somebody out of the room, in one breath, and tell the others."""
+        participant.close(reason)
+        if participant.has_left:
+            return
+        publications = participant.leave()
+        if self.participants.get(participant.identity) is participant:  # it may have been replaced
+            del self.participants[participant.identity]
+        self._left_at = trio.current_time()
+        self._people_changed.set()
+        self.news.changed(participant)
+        for publication in publications:
+            self._withdraw(publication.media)
+            publication.media.receiver.close()
+
+    async def _host(self, participant: Participant) -> None:
+        try:
+            await participant.run()
+        except* SfuError as failures:
+            for failure in _leaves(failures):
+                participant.close(failure.reason)
+                logger.info("%s: %s left: %s", self.name, participant.identity, failure)
+        except* Exception as failures:  # the fence: a bug here ends this participant only
+            logger.exception("%s: %s crashed", self.name, participant.identity, exc_info=failures)
+        finally:
+            self._remove(participant, participant.close_reason or CloseReason.UNKNOWN)
+
+    async def _tell_news(self) -> None:
+        due = trio.current_time()
+        while True:
+            due += UPDATE_INTERVAL_SECONDS
+            await trio.sleep_until(due)
+            self.news.flush()
+
+    async def _tell_counts(self) -> None:
+        told = room_info(self)
+        due = trio.current_time()
+        while True:
+            due += COUNTS_INTERVAL_SECONDS
+            await trio.sleep_until(due)
+            if (info := room_info(self)) != told:
+                told = info
+                outgoing = Outgoing(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info)))
+                for person in self.participants.values():
+                    person.tell_all(outgoing)
+
+    async def _close_when_empty(self) -> None:
+        """Close the room when nobody has been in it for as long as its settings say."""
+        while True:
+            self._people_changed = trio.Event()
+            with trio.move_on_at(self._empty_until()) as patience:
+                await self._people_changed.wait()
+            if patience.cancelled_caught:
+                self.close(CloseReason.ROOM_CLOSED)
+                return
+
+    def _empty_until(self) -> float:
+        """Say when the room closes if nobody comes; agents, recorders and the like keep none open."""
+        if any(not person.claims.is_dependent for person in self.participants.values()):
+            return float("inf")
+        if self._left_at is not None:
+            return self._left_at + self.settings.departure_timeout_seconds
+        return self._opened_at + self.settings.empty_timeout_seconds
+
+
+def _leaves(group: BaseExceptionGroup[SfuError]) -> Iterator[SfuError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,82 @@
+"""All rooms of this process, each behind its fence."""
+
+import logging
+from collections.abc import Iterator
+
+import trio
+
+from sfu.environment import Environment
+from sfu.errors import CloseReason, RoomClosedError
+from sfu.model import RoomName
+from sfu.room.room import Room
+
+logger = logging.getLogger(__name__)
+
+
+class Rooms:
+    """Opens rooms on demand and runs each of them; a room that crashes takes no other with it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._rooms: dict[RoomName, Room] = {}
+        self._nursery: trio.Nursery | None = None
+        self._closing = False
+        self._emptied = trio.Event()
+        self._emptied.set()
+
+    def __iter__(self) -> Iterator[Room]:
+        """Iterate over the rooms that are open."""
+        return iter(list(self._rooms.values()))
+
+    def is_open(self, name: RoomName) -> bool:
+        """Whether there is a room of this name now."""
+        room = self._rooms.get(name)
+        return room is not None and not room.closed
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run rooms until cancelled, or until `close`."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self.close()
+
+    async def open(self, name: RoomName) -> Room:
+        """Return the room called `name`, opened if it was not. A checkpoint in that case.
+
+        Raises:
+            RoomClosedError: the server is stopping.
+        """
+        if self._closing or self._nursery is None:
+            raise RoomClosedError("the server is stopping")
+        room = self._rooms.get(name)
+        if room is None or room.closed:
+            room = self._rooms[name] = Room(name, self.environment)
+            self._emptied = trio.Event()
+            self._nursery.start_soon(self._host, room)
+        await room.wait_open()
+        return room
+
+    async def wait_closed(self) -> None:
+        """Return once no room is alive."""
+        await self._emptied.wait()
+
+    def close(self) -> None:
+        """Close every room: everybody is told that the server stops. Idempotent."""
+        self._closing = True
+        for room in self:
+            room.close(CloseReason.SERVER_SHUTDOWN)
+
+    async def _host(self, room: Room) -> None:
+        logger.info("room %s opened", room.name)
+        try:
+            await room.run()
+        except* Exception as failures:  # the fence: a bug in one room ends that room only
+            logger.exception("room %s crashed", room.name, exc_info=failures)
+        finally:
+            if self._rooms.get(room.name) is room:
+                del self._rooms[room.name]
+            if not self._rooms:
+                self._emptied.set()
+            logger.info("room %s closed: %s", room.name, room.close_reason)

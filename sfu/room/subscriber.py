@@ -1,0 +1,255 @@
+"""What one participant is sent: subscriptions, and the media sections that carry them, in either layout.
+
+On the old layout the subscriber connection is ours to offer. On the single connection only the client offers: we ask it
+to (`media_sections_requirement`), and give its idle sections to tracks when it does.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn, Protocol
+
+import trio
+from livekit.protocol import models, rtc
+
+from rtp.sdp.codecs import MediaKind
+from rtp.sdp.description import Direction
+from rtp.sdp.transceiver import LocalTrack, Transceiver
+from sfu.errors import NegotiationFailedError
+from sfu.media.downtrack import DownTrack, Pause
+from sfu.media.track import MediaTrack
+from sfu.model import TrackSid
+from sfu.room.peer import Peer
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 15.0
+"""For a client to answer our offer."""
+
+FAST_DEBOUNCE_SECONDS: Final = 0.010
+DEBOUNCE_SECONDS: Final = 0.150
+"""Changes that come together go into one offer; less patiently if the last offer is longer ago than this."""
+
+
+class SubscriberOwner(Protocol):
+    """Whom a subscriber speaks to the client through, and tells of tracks that flow."""
+
+    def tell(self, response: rtc.SignalResponse) -> None:
+        """Queue a message for the client."""
+
+    def track_flows(self, track: MediaTrack) -> None:
+        """A subscription is bound, and its connection is up."""
+
+
+class Subscription:
+    """One track on its way to this participant."""
+
+    def __init__(self, track: MediaTrack, down_track: DownTrack, local_track: LocalTrack) -> None:
+        self.track = track
+        self.down_track = down_track
+        self.local_track = local_track
+        self.transceiver: Transceiver | None = None
+        self.flows = False
+
+
+class Subscriber:
+    """The subscribing half of a participant, common to both layouts; `Offering` and `Answering` differ in who offers."""
+
+    def __init__(self, peer: Peer, owner: SubscriberOwner) -> None:
+        self.peer = peer
+        self.subscriptions: dict[TrackSid, Subscription] = {}
+        self._owner = owner
+
+    def subscribe(self, track: MediaTrack, *, disabled: bool) -> None:
+        """Send `track`, once a section for it is agreed."""
+        down_track, local_track = self.peer.new_down_track(track)
+        down_track.set_pause(Pause.MUTED, paused=track.muted)
+        down_track.set_pause(Pause.DISABLED, paused=disabled)
+        self.subscriptions[track.sid] = Subscription(track, down_track, local_track)
+        self._changed()
+
+    def unsubscribe(self, sid: TrackSid) -> None:
+        """Send the track no more, and free its section. Unknown ids are ignored."""
+        if (subscription := self.subscriptions.pop(sid, None)) is None:
+            return
+        self.peer.close_down_track(subscription.down_track)
+        if subscription.transceiver is not None:
+            subscription.transceiver.local_track = None
+        self._changed()
+
+    def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
+        """Pause or resume one track, as its subscriber wishes."""
+        if (subscription := self.subscriptions.get(sid)) is not None:
+            with self.peer.connection.endpoint.batch():
+                subscription.down_track.set_pause(Pause.DISABLED, paused=disabled)
+
+    def connection_established(self) -> None:
+        """Tell of the tracks that were only waiting for the connection."""
+        self._tell_flowing()
+
+    def close(self) -> None:
+        """End every subscription, without telling the client: it is going."""
+        for subscription in self.subscriptions.values():
+            subscription.down_track.close()
+        self.subscriptions.clear()
+
+    def _changed(self) -> None:
+        """Ask for, or prepare, the next description."""
+        raise NotImplementedError
+
+    def _waiting(self) -> Iterable[Subscription]:
+        return [each for each in self.subscriptions.values() if each.transceiver is None]
+
+    def _give_section(self, subscription: Subscription, transceiver: Transceiver) -> None:
+        transceiver.direction = Direction.SENDRECV if transceiver.direction.receives else Direction.SENDONLY
+        transceiver.local_track = subscription.local_track
+        transceiver.preferred_mimes = (subscription.track.codec.mime,)
+        subscription.transceiver = transceiver
+
+    def _bind_agreed(self) -> None:
+        """Bind what the description that was just agreed carries; tell the client of codecs that it cannot decode."""
+        for sid, subscription in list(self.subscriptions.items()):
+            transceiver = subscription.transceiver
+            if transceiver is None or subscription.down_track.bound:
+                continue
+            if not self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track.codec.mime):
+                logger.info("the client cannot decode %s: %s", subscription.track.codec.mime, sid)
+                self._owner.tell(
+                    rtc.SignalResponse(
+                        subscription_response=rtc.SubscriptionResponse(track_sid=sid, err=models.SE_CODEC_UNSUPPORTED)
+                    )
+                )
+                self.unsubscribe(sid)
+        self._tell_flowing()
+
+    def _tell_flowing(self) -> None:
+        for subscription in self.subscriptions.values():
+            if not subscription.flows and subscription.down_track.bound and self.peer.connection.connected:
+                subscription.flows = True
+                self._owner.track_flows(subscription.track)
+
+
+class OfferingSubscriber(Subscriber):
+    """The subscriber of the old layout: a connection of its own, which we offer."""
+
+    def __init__(
+        self, peer: Peer, owner: SubscriberOwner, *, first_offer_id: int, send_offer: Callable[[int, str], None]
+    ) -> None:
+        super().__init__(peer, owner)
+        self._offer_id = first_offer_id - 1
+        self._send_offer = send_offer
+        self._dirty = trio.Event()
+        self._answered = trio.Event()
+        self._answered.set()
+        self._offered: set[TrackSid] = set()
+
+    def offer(self) -> None:
+        """Send an offer with all that we would like to send now."""
+        for subscription in self._waiting():
+            kind = subscription.track.kind
+            transceiver = self._free_section(kind) or self.peer.negotiation.add_transceiver(kind, Direction.SENDRECV)
+            self._give_section(subscription, transceiver)
+        self._dirty = trio.Event()
+        self._answered = trio.Event()
+        self._offer_id += 1
+        self._send_offer(self._offer_id, self.peer.offer())
+
+    def receive_answer(self, answer: str) -> None:
+        """Take the client's answer. Raises DecodeError or NegotiationError."""
+        if self._answered.is_set():
+            logger.debug("an answer came to no offer")
+            return
+        self.peer.accept(answer)
+        self._answered.set()
+        with self.peer.connection.endpoint.batch():
+            self._bind_agreed()
+
+    async def run(self) -> NoReturn:
+        """Offer whenever something has changed, one offer at a time, until cancelled.
+
+        Raises:
+            NegotiationFailedError: an answer did not come in time.
+        """
+        offered_at = float("-inf")
+        while True:
+            with trio.move_on_after(ANSWER_SECONDS) as patience:
+                await self._answered.wait()
+            if patience.cancelled_caught:
+                raise NegotiationFailedError(f"no answer to our offer within {ANSWER_SECONDS:.0f} s")
+            await self._dirty.wait()
+            since = trio.current_time() - offered_at
+            await trio.sleep(FAST_DEBOUNCE_SECONDS if since > DEBOUNCE_SECONDS else DEBOUNCE_SECONDS)
+            offered_at = trio.current_time()
+            self.offer()
+
+    def _changed(self) -> None:
+        self._dirty.set()
+
+    def _free_section(self, kind: MediaKind) -> Transceiver | None:
+        """Find a section that once sent a track, and by the last agreement sends no more."""
+        for transceiver in self.peer.negotiation.transceivers:
+            is_idle = transceiver.local_track is None and not transceiver.current_direction.sends
+            if transceiver.kind is kind and is_idle and not transceiver.is_rejected:
+                return transceiver
+        return None
+
+
+class AnsweringSubscriber(Subscriber):
+    """The subscriber of the single connection: the client offers sections, we fill them."""
+
+    def __init__(self, peer: Peer, owner: SubscriberOwner) -> None:
+        super().__init__(peer, owner)
+        self._asked: Counter[MediaKind] = Counter()
+        self._may_ask = False
+
+    def prepare_answer(self) -> None:
+        """Give idle sections of the offer to tracks that wait for one."""
+        for subscription in self._waiting():
+            for transceiver in self.peer.negotiation.transceivers:
+                if transceiver.kind is subscription.track.kind and self._is_free(transceiver):
+                    self._give_section(subscription, transceiver)
+                    break
+
+    def answered(self) -> None:
+        """Bind what the answer carries, and ask for the sections that are still missing."""
+        with self.peer.connection.endpoint.batch():
+            self._bind_agreed()
+        self._asked.clear()
+        if any(True for _ in self._waiting()):
+            self._changed()
+
+    def connection_established(self) -> None:
+        """From now on the client can be asked to offer again; it is, once, if it subscribes to anything."""
+        super().connection_established()
+        self._may_ask = True
+        if self.subscriptions:
+            self._changed()
+
+    def _changed(self) -> None:
+        """Ask the client to offer again, with as many more sections as are missing, and not asked for yet."""
+        if not self._may_ask:
+            return
+        missing = self._missing() - self._asked
+        self._asked += missing
+        self._owner.tell(
+            rtc.SignalResponse(
+                media_sections_requirement=rtc.MediaSectionsRequirement(
+                    num_audios=missing[MediaKind.AUDIO], num_videos=missing[MediaKind.VIDEO]
+                )
+            )
+        )
+
+    def _missing(self) -> Counter[MediaKind]:
+        """Count the sections that waiting tracks lack. Those that the next answer frees will do, one answer later."""
+        wanted = Counter(subscription.track.kind for subscription in self._waiting())
+        idle = Counter(each.kind for each in self.peer.negotiation.transceivers if _is_idle(each))
+        return wanted - idle
+
+    def _is_free(self, transceiver: Transceiver) -> bool:
+        """Say whether a section is idle, and carried nothing at the last agreement: a client may still believe in it."""
+        return _is_idle(transceiver) and not (transceiver.has_sent and transceiver.current_direction.sends)
+
+
+def _is_idle(transceiver: Transceiver) -> bool:
+    """Say whether the client only listens in a section, and we have nothing for it."""
+    return transceiver.remote_receives and transceiver.remote_track is None and transceiver.local_track is None

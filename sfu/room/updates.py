@@ -1,0 +1,53 @@
+"""News of participants: at once from those who publish, gathered for a moment from those who only listen."""
+
+from typing import TYPE_CHECKING, Final
+
+from livekit.protocol import models, rtc
+
+from sfu.errors import CloseReason
+from sfu.room.outgoing import Outgoing
+from sfu.room.projections import participant_info
+
+if TYPE_CHECKING:
+    from sfu.room.participant import Participant
+    from sfu.room.room import Room
+
+UPDATE_INTERVAL_SECONDS: Final = 3.0
+"""For how long news of people who publish nothing may wait."""
+
+
+class ParticipantNews:
+    """What is still to be told of each identity. At most one piece of news waits for each: the newest."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self._pending: dict[str, models.ParticipantInfo] = {}
+
+    def changed(self, participant: "Participant", *, immediately: bool = False) -> None:
+        """Tell everybody what has become of `participant`: at once, or with the next flush."""
+        participant.version += 1
+        info = participant_info(participant)
+        if participant.is_hidden:
+            participant.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
+            return
+        if participant.close_reason is CloseReason.DUPLICATE_IDENTITY:
+            # Its successor's news takes the place of its own: clients go by identity, and would lose them both.
+            self._pending.pop(participant.identity, None)
+            return
+        if immediately or participant.is_publisher:
+            self._pending.pop(participant.identity, None)
+            self._send([info])
+        else:
+            self._pending[participant.identity] = info
+
+    def flush(self) -> None:
+        """Tell what has waited."""
+        if self._pending:
+            infos = list(self._pending.values())
+            self._pending.clear()
+            self._send(infos)
+
+    def _send(self, infos: list[models.ParticipantInfo]) -> None:
+        outgoing = Outgoing(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos)))
+        for person in self._room.participants.values():
+            person.tell_all(outgoing)

@@ -1,0 +1,211 @@
+"""A client's signal requests, made commands on its participant."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import trio
+from google.protobuf.json_format import Parse, ParseError
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from livekit.protocol import rtc
+
+from rtp.errors import DecodeError, RemoteProtocolError
+from rtp.ice.candidates import parse_candidate
+from sfu.errors import CloseReason, RoomClosedError
+from sfu.model import TrackSid
+from sfu.room.outgoing import Outgoing
+from sfu.room.participant import Joining, Participant
+from sfu.room.projections import leave_request
+from sfu.room.publisher import RefusedError
+from sfu.room.room import Room
+from sfu.room.rooms import Rooms
+from sfu.routing.router import SessionStart
+from signaling.http.errors import HttpError
+from signaling.http.exchange import Exchange
+from signaling.http.websocket import WebSocketClosedError, WebSocketConnection
+from signaling.relay import Relay
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS: Final = 2.0
+"""For a client to read what is still queued when its session ends."""
+
+
+class Sessions:
+    """Joins people to rooms, and serves their sockets."""
+
+    def __init__(self, rooms: Rooms, wall: Callable[[], float]) -> None:
+        self._rooms = rooms
+        self._wall = wall
+        self._served = 0
+        self._idle = trio.Event()
+        self._idle.set()
+
+    async def serve(self, start: SessionStart, exchange: Exchange) -> None:
+        """Start a session and serve its socket; return when the socket is over. The participant may outlive it.
+
+        Raises:
+            HttpError: the session could not be started; the socket was not accepted.
+        """
+        self._served += 1
+        self._idle = trio.Event()
+        try:
+            await (self._send_away(exchange) if start.reconnect else self._serve(start, exchange))
+        finally:
+            self._served -= 1
+            if not self._served:
+                self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Return once no socket is served."""
+        await self._idle.wait()
+
+    async def _send_away(self, exchange: Exchange) -> None:
+        """Tell a client that wants to resume its session to make a new one: sessions are not resumed here."""
+        relay = Relay()
+        relay.send(Outgoing(leave_request(CloseReason.STATE_MISMATCH)))
+        relay.close()
+        websocket = await exchange.upgrade()
+        await relay.write_to(websocket)
+        await websocket.aclose()
+
+    async def _serve(self, start: SessionStart, exchange: Exchange) -> None:
+        relay = Relay()
+        try:
+            room = await self._rooms.open(start.room)
+        except RoomClosedError as error:
+            raise HttpError(503, "the server is stopping") from error
+        participant = self._join(room, start, relay)
+        try:
+            websocket = await exchange.upgrade()
+            await self._serve_socket(SignalSession(participant, room, self._wall), relay, websocket)
+        finally:
+            participant.signal_lost(relay)
+
+    def _join(self, room: Room, start: SessionStart, relay: Relay) -> Participant:
+        joining = Joining(
+            claims=start.claims,
+            client_info=start.client_info,
+            auto_subscribe=start.auto_subscribe,
+            single_connection=start.single_connection,
+            offer=start.publisher_offer,
+            add_tracks=start.add_track_requests,
+        )
+        try:
+            return room.join(joining, relay)
+        except RoomClosedError as error:
+            raise HttpError(503, "the room is closing") from error
+        except RemoteProtocolError as error:
+            raise HttpError(400, f"the offer cannot be used: {error}") from error
+
+    async def _serve_socket(self, session: "SignalSession", relay: Relay, websocket: WebSocketConnection) -> None:
+        """Read and write until either side ends; what is queued at the end is flushed."""
+        async with trio.open_nursery() as nursery:
+
+            async def read() -> None:
+                await session.read_from(websocket, relay)
+                relay.close()
+
+            nursery.start_soon(read)
+            await relay.write_to(websocket)
+            nursery.cancel_scope.cancel("the session is over")
+        with trio.move_on_after(FLUSH_SECONDS):
+            await websocket.aclose()
+
+
+class SignalSession:
+    """One socket's requests. A fault in one of them is the client's business; a bug ends the socket and no more."""
+
+    def __init__(self, participant: Participant, room: Room, wall: Callable[[], float]) -> None:
+        self._participant = participant
+        self._room = room
+        self._wall = wall
+        self.skipped: Counter[str] = Counter()
+        """Requests that this server does not serve, by name."""
+
+    async def read_from(self, websocket: WebSocketConnection, relay: Relay) -> None:
+        """Carry out requests in order until the socket is over, or says what is no request."""
+        try:
+            while True:
+                frame = await websocket.receive()
+                relay.speaks_text = isinstance(frame, str)
+                self.receive(_parse_request(frame))
+        except WebSocketClosedError as closed:
+            logger.debug("the socket is over: %s", closed)
+        except DecodeError as error:
+            logger.info("%s sent what is no signal request: %s", self._participant.identity, error)
+
+    def receive(self, request: rtc.SignalRequest) -> None:
+        """Carry out one request; refusals and faults are answered as the protocol says."""
+        kind = request.WhichOneof("message")
+        try:
+            match kind:
+                case "offer":
+                    self._participant.receive_offer(request.offer)
+                case "answer":
+                    self._participant.receive_answer(request.answer)
+                case "trickle":
+                    self._receive_trickle(request.trickle)
+                case "add_track":
+                    self._participant.add_track(request.add_track)
+                case "mute":
+                    self._participant.set_muted(request.mute)
+                case "subscription":
+                    self._receive_subscription(request.subscription)
+                case "track_setting":
+                    self._receive_track_setting(request.track_setting)
+                case "leave":
+                    self._room.remove(self._participant, CloseReason.CLIENT_LEFT)
+                case "ping":
+                    self._participant.tell(rtc.SignalResponse(pong=self._now_ms()))
+                case "ping_req":
+                    self._participant.tell(
+                        rtc.SignalResponse(
+                            pong_resp=rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=self._now_ms())
+                        )
+                    )
+                case _:
+                    self.skipped[kind or "unknown"] += 1
+        except RemoteProtocolError as error:
+            # Nothing in the protocol answers a bad description: the client runs into its own deadline.
+            logger.info("%s: %s refused: %s", self._participant.identity, kind, error)
+
+    def _receive_trickle(self, trickle: rtc.TrickleRequest) -> None:
+        """Check a candidate, which is all there is to do with it: we answer checks and never send any."""
+        try:
+            init = json.loads(trickle.candidateInit)
+            text = init["candidate"] if isinstance(init, dict) and "candidate" in init else None
+            if not isinstance(text, str):
+                raise DecodeError("no RTCIceCandidateInit")  # noqa: TRY301 - one answer to all that is unreadable
+            if text:
+                parse_candidate(text)
+        except (ValueError, RecursionError, DecodeError):
+            refusal = RefusedError(rtc.RequestResponse.UNCLASSIFIED_ERROR, "a candidate that cannot be read")
+            self._participant.tell(refusal.response(trickle=trickle))
+
+    def _receive_subscription(self, subscription: rtc.UpdateSubscription) -> None:
+        sids = set(subscription.track_sids)
+        for tracks in subscription.participant_tracks:
+            sids.update(tracks.track_sids)
+        for sid in sids:
+            self._participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
+        self._participant.reconcile()
+
+    def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
+        for sid in setting.track_sids:
+            self._participant.set_disabled(TrackSid(sid), disabled=setting.disabled)
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+
+def _parse_request(frame: bytes | str) -> rtc.SignalRequest:
+    """Read one frame: protobuf if it is binary, proto3 JSON if it is text. Raises DecodeError."""
+    try:
+        if isinstance(frame, str):
+            return Parse(frame, rtc.SignalRequest(), ignore_unknown_fields=True)
+        return rtc.SignalRequest.FromString(frame)
+    except (ParseError, ProtobufDecodeError, RecursionError) as error:
+        raise DecodeError("neither a signal request in protobuf nor in JSON") from error
