@@ -1,18 +1,6 @@
-"""Triforium: a WebRTC media server (SFU) in Python.
-
-`async with triforium.serve(config) as server:` runs a whole server inside a program of yours.
-"""
+"""Triforium: a WebRTC media server (SFU) in Python, to run beside your program or inside it (`serve`)."""
 
 from triforium.app import Server, StartError, serve
-from triforium.config import Config, ConfigError, LoggingConfig, RoomConfig, RtcConfig
+from triforium.config import Config, ConfigError, RoomConfig, RtcConfig
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "LoggingConfig",
-    "RoomConfig",
-    "RtcConfig",
-    "Server",
-    "StartError",
-    "serve",
-]
+__all__ = ["Config", "ConfigError", "RoomConfig", "RtcConfig", "Server", "StartError", "serve"]

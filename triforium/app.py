@@ -2,7 +2,6 @@
 
 import secrets
 import signal
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,22 +10,31 @@ from typing import Final
 
 import trio
 
-from sfu.model import Claims, Identity, RoomName, VideoGrant
-from sfu.routing.router import SessionStart
+from rtp.dtls import DtlsContext
+from rtp.units import Address
+from sfu.environment import Environment
+from sfu.model import Claims, Identity, VideoGrant, new_sid
+from sfu.room.rooms import Rooms
+from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
-from signaling.http.exchange import Exchange
 from signaling.http.listener import serve_http
 from signaling.http.routes import Routes
 from signaling.rtc import SignalService
+from signaling.session import Sessions
 from triforium.config import Config
 from triforium.page import front_page
+from triforium.surroundings import StartError, Surroundings, open_surroundings
+
+__all__ = ["Server", "StartError", "run_until_signalled", "serve", "serve_on"]
 
 DEFAULT_TOKEN_SECONDS: Final = 6 * 3600
 """As LiveKit's SDKs have it."""
 
+MIN_REFRESHED_SECONDS: Final = 600
+"""A participant's token to come back with lives this long, or as long as the one it came with if that is longer."""
 
-class StartError(Exception):
-    """The server cannot start; the text is one line for the operator."""
+GOODBYE_SECONDS: Final = 3.0
+"""For everybody to be told that the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,14 @@ class Server:
 
     config: Config
     port: int
+    rooms: Rooms
+    endpoint: UdpEndpoint
+    wall: Callable[[], float]
+
+    @property
+    def media_addresses(self) -> tuple[Address, ...]:
+        """Where clients are told to send media."""
+        return tuple(candidate.address for candidate in self.rooms.environment.candidates)
 
     @property
     def url(self) -> str:
@@ -45,66 +61,79 @@ class Server:
 
     def token(self, room: str, identity: str, *, lifetime_seconds: float = DEFAULT_TOKEN_SECONDS) -> str:
         """Make a token with which `identity` can join `room`, and publish and subscribe there."""
-        key, secret = next(iter(self.config.keys.items()))
-        grant = VideoGrant(room_join=True, room=room)
-        claims = Claims(identity=Identity(identity), video=grant)
-        return tokens.mint(claims, key, secret, wall=time.time(), lifetime_seconds=lifetime_seconds)
+        claims = Claims(identity=Identity(identity), video=VideoGrant(room_join=True, room=room))
+        return _mint(self.config, self.wall(), claims, lifetime_seconds)
 
 
 @asynccontextmanager
 async def serve(config: Config) -> AsyncIterator[Server]:
-    """Run a whole server for as long as the block lasts.
+    """Run a whole server on the kernel's network for as long as the block lasts.
 
-    A crash of it cancels the block. It installs no signal handler, sets up no logging and leaves the garbage
-    collector alone.
+    A crash of it cancels the block. When the block is left, everybody is told that the server stops. It installs no
+    signal handler, sets up no logging and leaves the garbage collector alone.
 
     Raises:
         StartError: if a port is taken, or an address is not ours.
+        ConfigError: if there is no address to offer for media.
     """
-    listeners = await open_listeners(config)
-    server = Server(config, listeners[0].socket.getsockname()[1])
-    visitor_token = partial(_visitor_token, server) if config.development else None
-    service = SignalService(
-        config.keys, time.time, _NoRooms(), auto_create=config.room.auto_create, start_session=_refuse_session
-    )
-    routes = Routes({"/": front_page(visitor_token)} | service.handlers())
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_http, listeners, routes)
+    async with serve_on(await open_surroundings(config), config) as server:
         yield server
+
+
+@asynccontextmanager
+async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[Server]:
+    """Run a whole server on sockets, clocks and dice of the caller's, which it closes; else as `serve`."""
+    endpoint = UdpEndpoint(surroundings.sockets)
+    environment = Environment(
+        endpoint=endpoint,
+        candidates=surroundings.candidates,
+        certificate=surroundings.certificate,
+        dtls=DtlsContext(surroundings.certificate),
+        wall=surroundings.wall,
+        random=surroundings.random,
+        mint_token=lambda claims: _refreshed_token(config, surroundings.wall(), claims),
+        node_id=new_sid("ND_", surroundings.random),
+        settings=config.room.settings,
+    )
+    rooms = Rooms(environment)
+    sessions = Sessions(rooms, surroundings.wall)
+    service = SignalService(
+        config.keys, surroundings.wall, rooms, auto_create=config.room.auto_create, start_session=sessions.serve
+    )
+    server = Server(config, surroundings.port, rooms, endpoint, surroundings.wall)
+    visitor_token = partial(_visitor_token, server) if config.development else None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(endpoint.run)
+        await nursery.start(rooms.run)
+        await nursery.start(
+            serve_http, surroundings.listeners, Routes({"/": front_page(visitor_token)} | service.handlers())
+        )
+        try:
+            yield server
+        finally:
+            rooms.close()
+            with trio.move_on_after(GOODBYE_SECONDS, shield=True):
+                await rooms.wait_closed()
+                await sessions.wait_idle()
         nursery.cancel_scope.cancel("the server's block was left")
 
 
 async def run_until_signalled(config: Config, announce: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartError."""
+    """Serve until SIGTERM or SIGINT. Raises StartError, ConfigError."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with serve(config) as server:
             announce(server)
             await anext(signals)
 
 
-async def open_listeners(config: Config) -> list[trio.SocketListener]:
-    """Listen on one port of every configured address. Raises StartError."""
-    listeners: list[trio.SocketListener] = []
-    port = config.port
-    for address in config.bind_addresses or (None,):
-        try:
-            listeners += await trio.open_tcp_listeners(port, host=address)
-        except OSError as error:
-            for listener in listeners:
-                await trio.aclose_forcefully(listener)
-            raise StartError(f"cannot listen on {address or '*'} port {port}: {error.strerror}") from error
-        port = listeners[0].socket.getsockname()[1]  # if any free port was asked for: the same one on each address
-    return listeners
+def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
+    return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
+
+
+def _mint(config: Config, wall: float, claims: Claims, lifetime_seconds: float) -> str:
+    key, secret = next(iter(config.keys.items()))
+    return tokens.mint(claims, key, secret, wall=wall, lifetime_seconds=lifetime_seconds)
 
 
 def _visitor_token(server: Server, room: str) -> str:
     return server.token(room, f"visitor-{secrets.token_hex(3)}")
-
-
-class _NoRooms:
-    def is_open(self, name: RoomName) -> bool:  # noqa: ARG002  # there are none, whatever the name
-        return False
-
-
-async def _refuse_session(_start: SessionStart, exchange: Exchange) -> None:
-    await exchange.respond(501, b"this server has no rooms yet")

@@ -17,7 +17,6 @@ import trio
 
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
-from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
 from triforium.app import Server, StartError, run_until_signalled
 from triforium.config import ConfigError, load
 from triforium.logs import set_up_logging
@@ -43,19 +42,17 @@ def serve(*, dev: bool, file: Path | None, port: int | None, udp_port: int | Non
     """Run the server until SIGTERM or SIGINT."""
     try:
         config, warnings = load(file=file, environment=os.environ, is_development=dev, port=port, udp_port=udp_port)
-        addresses = choose_media_addresses(config, discover_addresses())
         set_up_logging(config.logging)
         for warning in warnings:
             logger.warning(warning)
-        trio.run(run_until_signalled, config, lambda server: _announce(server, addresses))
+        trio.run(run_until_signalled, config, _announce)
     except (ConfigError, StartError) as error:
         _fail(str(error))
 
 
-def _announce(server: Server, addresses: tuple[MediaAddress, ...]) -> None:
-    click.echo(
-        f"Triforium listens on {server.url}, and offers {', '.join(each.offered for each in addresses)} for media"
-    )
+def _announce(server: Server) -> None:
+    offered = ", ".join(f"{host} port {port}" for host, port in server.media_addresses)
+    click.echo(f"Triforium listens on {server.url}, and offers {offered} (UDP) for media")
     if server.config.development:
         key, secret = next(iter(server.config.keys.items()))
         click.echo(f"export LIVEKIT_URL={server.url} LIVEKIT_API_KEY={key} LIVEKIT_API_SECRET={secret}")

@@ -58,7 +58,7 @@ async def test_its_tokens_say_who_and_where() -> None:
 
 async def test_a_taken_port_is_one_clear_line() -> None:
     async with triforium.serve(CONFIG) as server:
-        taken = Config(port=server.port, bind_addresses=("::1", "127.0.0.1"), keys=CONFIG.keys)
+        taken = Config(port=server.port, bind_addresses=("::1", "127.0.0.1"), keys=CONFIG.keys, rtc=CONFIG.rtc)
         with pytest.raises(StartError, match=f"cannot listen on ::1 port {server.port}: "):
             async with triforium.serve(taken):
                 pass

@@ -1,0 +1,105 @@
+"""What a server stands on: opened sockets, clocks, dice and a certificate. The kernel's here; in memory for tests."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random, SystemRandom
+from typing import Final
+
+import trio
+
+from rtp.certificate import Certificate
+from rtp.ice.candidates import Candidate, host_candidate
+from sfu.transport.socket import DatagramSocket, UdpSocket, open_udp_socket
+from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
+from triforium.config import Config
+
+CLOCK_SKEW: Final = timedelta(days=1)
+"""How far a client's clock may be behind ours for our certificate to be valid there already."""
+
+
+class StartError(Exception):
+    """The server cannot start; the text is one line for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything that a server takes from the world outside.
+
+    `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only.
+    """
+
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]
+    sockets: Sequence[DatagramSocket]
+    candidates: tuple[Candidate, ...]
+    certificate: Certificate
+    wall: Callable[[], float]
+    random: Random
+    port: int
+
+
+async def open_surroundings(config: Config) -> Surroundings:
+    """Open the kernel's sockets as the configuration says.
+
+    Raises:
+        StartError: if a port is taken, or an address is not ours.
+        ConfigError: if there is no address to offer.
+    """
+    addresses = choose_media_addresses(config, discover_addresses())
+    listeners = await _open_listeners(config)
+    try:
+        sockets = _open_media_sockets(config, addresses)
+    except StartError:
+        for listener in listeners:
+            await trio.aclose_forcefully(listener)
+        raise
+    port_of = {socket.address[0]: socket.address[1] for socket in sockets}
+    return Surroundings(
+        listeners=listeners,
+        sockets=sockets,
+        candidates=tuple(
+            host_candidate((address.offered, port_of[address.bound]), index) for index, address in enumerate(addresses)
+        ),
+        certificate=Certificate.generate(not_before=datetime.now(UTC) - CLOCK_SKEW),
+        wall=time.time,
+        random=SystemRandom(),
+        port=listeners[0].socket.getsockname()[1],
+    )
+
+
+async def _open_listeners(config: Config) -> list[trio.SocketListener]:
+    """Listen on one port of every configured address."""
+    listeners: list[trio.SocketListener] = []
+    port = config.port
+    for address in config.bind_addresses or (None,):
+        try:
+            listeners += await trio.open_tcp_listeners(port, host=address)
+        except OSError as error:
+            for listener in listeners:
+                await trio.aclose_forcefully(listener)
+            raise StartError(f"cannot listen on {address or '*'} port {port}: {error.strerror}") from error
+        port = listeners[0].socket.getsockname()[1]  # if any free port was asked for: the same one on each address
+    return listeners
+
+
+def _open_media_sockets(config: Config, addresses: Sequence[MediaAddress]) -> list[UdpSocket]:
+    """Bind one socket for each local address, all of them to the first port of the range that is free on all."""
+    hosts = list(dict.fromkeys(address.bound for address in addresses))
+    failure: OSError | None = None
+    for port in config.rtc.udp_ports:
+        sockets: list[UdpSocket] = []
+        try:
+            for host in hosts:
+                bound = sockets[0].address[1] if sockets else port
+                sockets.append(open_udp_socket(host, bound, quiet=config.development))
+        except OSError as error:
+            failure = error
+            for socket in sockets:
+                socket.close()
+        else:
+            return sockets
+    assert failure is not None, "a range of ports is not empty"
+    ports = config.rtc.udp_ports
+    span = f"port {ports[0]}" if len(ports) == 1 else f"any port from {ports[0]} to {ports[-1]}"
+    raise StartError(f"cannot receive media on {', '.join(hosts)}, {span}: {failure.strerror}") from failure
