@@ -33,6 +33,7 @@ from rtp.sdp.slots import Slot, check_extensions, check_order, check_same, slot_
 from rtp.sdp.transceiver import Capabilities, LocalTrack, LocalTransport, Transceiver
 from rtp.sdp.vocabulary import Vocabulary
 from rtp.sdp.writing import (
+    APPLICATION,
     DATA_PROTOCOL,
     RTP_PROTOCOL,
     data_section,
@@ -64,7 +65,9 @@ class Negotiation:
     `local` may be replaced between descriptions. `setup` is our DTLS role, once it is known; it never changes.
     `remote_restarted` tells whether the peer's last description changed its ICE credentials; if an offer did, the
     answer needs new ones of ours (`restart_ice`; RFC 8445 §9). `data_mid` is None as long as no data section is
-    agreed; `remote_max_message_size` is in bytes.
+    agreed; `remote_max_message_size` is in bytes. `tagged_mid` is the section that our last description names first in
+    the BUNDLE group: the one that carries the transport for all (RFC 9143 §7.2.1). `is_offering`: an offer of ours
+    waits for its answer.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Negotiation:
         self.remote_restarted = False
         self.remote_max_message_size = DEFAULT_MAX_MESSAGE_SIZE
         self.data_mid: Mid | None = None
+        self.tagged_mid: Mid | None = None
         self.setup: Setup | None = None
         self.is_offering = False
         self._vocabulary = Vocabulary(receive, send)
@@ -105,7 +109,7 @@ class Negotiation:
     def add_data_section(self) -> None:
         """Add the section for data channels, which our next offer will have, unless there is one."""
         if not any(slot.is_data for slot in (*self._slots, *self._waiting)):
-            self._waiting.append(Slot("application", None, is_data=True))
+            self._waiting.append(Slot(APPLICATION, None, is_data=True))
 
     def restart_ice(self, credentials: IceCredentials) -> None:
         """Use new ICE credentials from our next description on."""
@@ -208,11 +212,6 @@ class Negotiation:
         """All transceivers, in the order of their sections; those that no description had yet come last."""
         return [slot.transceiver for slot in (*self._slots, *self._waiting) if slot.transceiver is not None]
 
-    @property
-    def tagged_mid(self) -> Mid | None:
-        """The first section that is in use: the one that carries the transport for all of them (RFC 9143 §7.2.1)."""
-        return next((slot.mid for slot in self._slots if slot.is_active), None)
-
     def transceiver_by_mid(self, mid: Mid) -> Transceiver | None:
         """Return the transceiver of a section."""
         return next((transceiver for transceiver in self.transceivers if transceiver.mid == mid), None)
@@ -231,14 +230,15 @@ class Negotiation:
         """Give the sections that we added their places, and the next free numbers for names."""
         if any(slot.is_data for slot in self._slots):  # the peer may have offered one before we did
             self._waiting = [slot for slot in self._waiting if not slot.is_data]
+        self._slots += self._waiting
+        self._waiting = []
         taken = {slot.mid for slot in self._slots}
         free = (mid for number in count() if (mid := Mid(str(number))) not in taken)
-        for slot, mid in zip(self._waiting, free, strict=False):
+        # A section that the peer offered as rejected may lack a name as well, and Firefox wants one on every section.
+        for slot, mid in zip([slot for slot in self._slots if slot.mid is None], free, strict=False):
             slot.mid = mid
             if slot.transceiver is not None:
                 slot.transceiver.mid = mid
-        self._slots += self._waiting
-        self._waiting = []
 
     def _answered_codecs(self, slot: Slot, section: Section) -> tuple[Codec, ...]:
         """Hold a section of an answer to our offer; return the codecs that it agrees to. Changes nothing."""
@@ -296,13 +296,14 @@ class Negotiation:
 
     def _offer_section(self, slot: Slot, *, is_tagged: bool) -> MediaSection:
         """Return a section of our offer: rejected if the peer would not have it, and we do not want it either."""
-        assert slot.mid is not None, "sections without a mid were rejected before, or are waiting"
+        assert slot.mid is not None, "every section has got its place and its name by now"
         transport = transport_attributes(self.local, Setup.ACTPASS, slot.mid, is_tagged=is_tagged)
         if slot.is_data and slot.is_active:
             return data_section(DATA_PROTOCOL, transport)
         transceiver = slot.transceiver
         if transceiver is None:
-            return rejected_section(slot.kind, RTP_PROTOCOL, (), slot.mid)
+            protocol = DATA_PROTOCOL if slot.kind == APPLICATION else RTP_PROTOCOL
+            return rejected_section(slot.kind, protocol, (), slot.mid)
         direction = transceiver.direction_to_offer()
         codecs = self._vocabulary.offered_codecs(transceiver, direction)
         if not codecs or (direction is Direction.INACTIVE and not slot.is_active):
@@ -329,6 +330,7 @@ class Negotiation:
 
     def _write(self, sections: list[MediaSection], bundle: list[Mid], *, mixed_extensions: bool) -> str:
         self._version += 1
+        self.tagged_mid = bundle[0] if bundle else None
         return write_description(
             self.local,
             sections,

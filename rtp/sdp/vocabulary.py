@@ -57,12 +57,10 @@ class Vocabulary:
     def capabilities(self, kind: MediaKind, direction: Direction) -> Capabilities:
         """Return what a section of ours goes by: one that only sends by what we send, others by what we receive.
 
-        An inactive one takes what there is, lest it be rejected for having no codec.
+        One that might go both ways, and one that goes neither, takes what there is, lest it be left without a codec.
         """
-        sends_only = direction is Direction.SENDONLY
-        if sends_only or (direction is Direction.INACTIVE and not self._receive.codecs(kind)):
-            return self._send
-        return self._receive
+        needs_receiving = direction is Direction.RECVONLY or bool(self._receive.codecs(kind))
+        return self._send if direction is Direction.SENDONLY or not needs_receiving else self._receive
 
     def offered_codecs(self, transceiver: Transceiver, direction: Direction) -> tuple[Codec, ...]:
         """Return what an offer of ours lists for a section, in the order that the application prefers."""

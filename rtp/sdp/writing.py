@@ -9,6 +9,9 @@ from rtp.sdp.grammar import Attribute, Line, MediaSection, SessionDescription
 from rtp.sdp.transceiver import LocalTrack, LocalTransport, Transceiver
 from rtp.units import Mid
 
+APPLICATION: Final = "application"
+"""The kind of a data section."""
+
 RTP_PROTOCOL: Final = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL: Final = "UDP/DTLS/SCTP"
 
@@ -74,7 +77,7 @@ def rtp_section(
 def data_section(protocol: str, transport: Sequence[Attribute]) -> MediaSection:
     """Return an active section for data channels (RFC 8841 §9)."""
     attributes = (*transport, ("sctp-port", str(SCTP_PORT)), ("max-message-size", str(MAX_MESSAGE_SIZE)))
-    return MediaSection("application", _DISCARD_PORT, protocol, (DATA_FORMAT,), _NOWHERE, attributes)
+    return MediaSection(APPLICATION, _DISCARD_PORT, protocol, (DATA_FORMAT,), _NOWHERE, attributes)
 
 
 def rejected_section(kind: str, protocol: str, formats: Sequence[str], mid: Mid | None) -> MediaSection:

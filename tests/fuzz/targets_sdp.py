@@ -30,6 +30,7 @@ def _receive_offer(data: bytes) -> None:
         if transceiver.remote_track is None:
             transceiver.local_track = track("cam", 1)
     parse_sdp(sfu.create_answer())
+    parse_sdp(sfu.create_offer())
 
 
 def _offerer() -> Negotiation:

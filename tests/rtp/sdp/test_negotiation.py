@@ -836,3 +836,47 @@ def test_rejecting_keeps_codecs_of_later_tracks_apart() -> None:
     negotiate(sfu, bob)
     assert [codec.mime for codec in section.codecs] == ["video/AV1"]
     assert section.codecs[0].payload_type == 35
+
+
+def test_a_data_section_that_the_peer_rejected_stays_rejected() -> None:
+    sfu = server()
+    bob = Negotiation(CLIENT_TRANSPORT, receive=MODEST, send=MODEST, session_id=2, with_data=False)
+    sfu.add_data_section()
+    sfu.add_transceiver(AUDIO, SENDONLY, local_track=track("mic", 1))
+    negotiate(sfu, bob)
+    assert sfu.data_mid is None
+    rejected = parse_sdp(sfu.create_offer()).sections[0]
+    assert (rejected.kind, rejected.port, rejected.protocol) == ("application", 0, "UDP/DTLS/SCTP")
+
+
+def test_a_section_that_came_rejected_and_nameless_gets_a_mid_in_our_offer() -> None:
+    sfu = server()
+    text = offer().replace("BUNDLE 0 1 2", "BUNDLE 0 1").replace("m=video 9", "m=video 0").replace("a=mid:2\r\n", "")
+    answer_of(sfu, text)
+    whole = parse_sdp(sfu.create_offer())
+    assert [dict(section.attributes)["mid"] for section in whole.sections] == ["0", "1", "2"]
+    assert whole.attributes[0] == ("group", "BUNDLE 0 1 2")
+
+
+def test_the_tagged_section_is_the_first_that_our_last_description_has_in_the_bundle() -> None:
+    sfu = server()
+    assert sfu.tagged_mid is None
+    answer_of(sfu, offer().replace("BUNDLE 0 1 2", "BUNDLE 2 0 1"))
+    assert sfu.tagged_mid == "2"
+
+
+def test_a_section_tells_whether_the_peer_listens() -> None:
+    bob, sfu = listener()
+    negotiate(bob, sfu)
+    assert [transceiver.remote_receives for transceiver in sfu.transceivers] == [True, True]
+    bob.transceivers[0].direction = INACTIVE
+    negotiate(bob, sfu)
+    assert [transceiver.remote_receives for transceiver in sfu.transceivers] == [False, True]
+
+
+@pytest.mark.parametrize("direction", [SENDONLY, SENDRECV, INACTIVE])
+def test_who_receives_nothing_offers_what_it_sends(direction: Direction) -> None:
+    sfu = Negotiation(SERVER_TRANSPORT, receive=Capabilities(), send=MODEST, session_id=1, with_data=True)
+    sfu.add_transceiver(VIDEO, direction)
+    negotiate(sfu, client())
+    assert [codec.mime for codec in sfu.transceivers[0].codecs] == ["video/VP8"]
