@@ -1,0 +1,36 @@
+"""Why an association, or a data channel, threw something away."""
+
+from enum import Enum
+
+
+class Drop(Enum):
+    """A cause of loss on our side; the values are the names that metrics use."""
+
+    MALFORMED = "malformed"
+    """Bytes that cannot be read, or a chunk that breaks RFC 9260's rules."""
+    WRONG_TAG = "wrong_tag"
+    """Another association's packet, or nobody's (RFC 9260 §8.5)."""
+    UNEXPECTED = "unexpected"
+    """A chunk that has no meaning in the current state."""
+    BAD_COOKIE = "bad_cookie"
+    """A State Cookie that we did not sign, or signed too long ago."""
+    RESTART = "restart"
+    """A peer that starts anew under the same DTLS connection: not supported."""
+    UNKNOWN_CHUNK = "unknown_chunk"
+    BAD_ACKNOWLEDGEMENT = "bad_acknowledgement"
+    """A SACK older than the last one, or of what was never sent."""
+    WINDOW_FULL = "window_full"
+    """DATA for which there was no room; the peer sends it again."""
+    MESSAGE_TOO_LARGE = "message_too_large"
+    STALE_SEQUENCE = "stale_sequence"
+    """An ordered message whose place in its stream has been passed."""
+    SEND_BUFFER_FULL = "send_buffer_full"
+    """A message of ours that found the send queue full."""
+    ENDED = "ended"
+    """A message of ours for an association that is no more."""
+    UNKNOWN_PROTOCOL = "unknown_protocol"
+    """A message whose payload protocol identifier is not of RFC 8831 §8."""
+    UNKNOWN_CHANNEL = "unknown_channel"
+    """A message that waited for its DATA_CHANNEL_OPEN until others took its room, or that never could have one."""
+    CHANNEL_IN_USE = "channel_in_use"
+    TOO_MANY_CHANNELS = "too_many_channels"
