@@ -15,6 +15,7 @@ from sfu.environment import Environment
 from sfu.errors import CloseReason
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.notifier import Notifier
 from sfu.room import projections
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
@@ -70,6 +71,7 @@ class Participant:
         self.has_left = False
         self.data_messages_dropped = 0
         self.wishes = Wishes(automatic=joining.auto_subscribe)
+        self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
         self._closing = trio.Event()
         self._connected = trio.Event()
@@ -103,6 +105,16 @@ class Participant:
     def subscriber_is_primary(self) -> bool:
         """Whether the connection that makes the participant active is the one that we offer."""
         return not self.is_single and self.grant.may_subscribe
+
+    def summary(self) -> str:
+        """Say in one line, for the log, how the session went."""
+        incoming, outgoing = self.publisher.totals(), self.subscriber.totals()
+        seconds = self._environment.wall() - self.joined_at
+        return (
+            f"{self.close_reason.name if self.close_reason else 'still here'} after {seconds:.0f} s; "
+            f"published {incoming.packets} packets ({incoming.octets} bytes, {incoming.lost} lost), "
+            f"was sent {outgoing.packets} packets ({outgoing.octets} bytes, {outgoing.lost} lost)"
+        )
 
     # Verbs of the room
 
@@ -163,6 +175,7 @@ class Participant:
             if isinstance(self.subscriber, OfferingSubscriber):
                 nursery.start_soon(self.subscriber.peer.connection.run)
                 nursery.start_soon(self.subscriber.run)
+            nursery.start_soon(self._follow_tracks)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._explain_missing_media)
             await self._closing.wait()
@@ -308,6 +321,14 @@ class Participant:
 
     def _tell_token(self) -> None:
         self.tell(rtc.SignalResponse(refresh_token=self._environment.mint_token(self.claims)))
+
+    async def _follow_tracks(self) -> None:
+        """Subscribe and unsubscribe as tracks come and go: here, so that a fault ends this participant only."""
+        seen = 0
+        while True:
+            await self.tracks_changed.wait_changed(seen)
+            seen = self.tracks_changed.version
+            self.reconcile()
 
     async def _refresh_token(self) -> None:
         while True:

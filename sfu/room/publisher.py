@@ -11,6 +11,7 @@ from rtp.sdp.codecs import MediaKind
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
 from sfu.media.receiver import RID_LAYERS, Receiver
+from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
 from sfu.room.peer import Peer, incoming_section
@@ -95,6 +96,7 @@ class Publisher:
         self._identity = identity
         self._dice = dice
         self._listener = listener
+        self._gone = Totals()
         self._pending: dict[str, PendingTrack] = {}
         self._by_mid: dict[Mid, Publication] = {}
 
@@ -160,6 +162,10 @@ class Publisher:
             if mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
                 self._publish(mid, transceiver, pending)
 
+    def totals(self) -> Totals:
+        """Sum up what came in, of tracks that are gone too."""
+        return sum((publication.media.receiver.totals() for publication in self.publications.values()), self._gone)
+
     def withdraw(self) -> list[Publication]:
         """Take back everything at once, and return what it was; whoever leaves tells of it in its own way."""
         publications = list(self.publications.values())
@@ -204,6 +210,7 @@ class Publisher:
     def _unpublish(self, mid: Mid, publication: Publication) -> None:
         del self._by_mid[mid]
         del self.publications[publication.media.sid]
+        self._gone += publication.media.receiver.totals()
         self.peer.media.stop_receiving(mid)
         self._listener.track_unpublished(publication)
         publication.media.receiver.close()

@@ -96,7 +96,7 @@ class Room:
         if self.closed or self._nursery is None:
             raise RoomClosedError(self.name)
         if (earlier := self.participants.get(joining.claims.identity)) is not None:
-            self._remove(earlier, CloseReason.DUPLICATE_IDENTITY)
+            self.remove(earlier, CloseReason.DUPLICATE_IDENTITY)
         participant = Participant(self, self.environment, joining, sink)
         self.participants[participant.identity] = participant  # no await since the check: no race
         has_joined = False
@@ -114,8 +114,20 @@ class Room:
         return participant
 
     def remove(self, participant: Participant, reason: CloseReason) -> None:
-        """End a session: it is gone when this returns; its tasks end soon after. Idempotent."""
-        self._remove(participant, reason)
+        """End a session: when this returns it is gone, and the others are told; its tasks end soon after. Idempotent."""
+        participant.close(reason)
+        if participant.has_left:
+            return
+        logger.info("%s left %s: %s", participant.identity, self.name, participant.summary())
+        publications = participant.leave()
+        if self.participants.get(participant.identity) is participant:  # it may have been replaced
+            del self.participants[participant.identity]
+        self._left_at = trio.current_time()
+        self._people_changed.set()
+        self.news.changed(participant)
+        for publication in publications:
+            self._withdraw(publication.media)
+            publication.media.receiver.close()
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
@@ -126,9 +138,8 @@ class Room:
         """Tell of it, and let everybody who wants it have it."""
         self._tracks[track.sid] = track
         self.news.changed(publisher)
-        for person in list(self.participants.values()):
-            if person is not publisher:
-                person.reconcile()
+        for person in self.participants.values():
+            person.tracks_changed.notify()
 
     def track_unpublished(self, publisher: Participant, track: MediaTrack) -> None:
         """Tell of it, and end what everybody had of it."""
@@ -146,24 +157,9 @@ class Room:
     def _withdraw(self, track: MediaTrack) -> None:
         self._tracks.pop(track.sid, None)
         self._flowing.discard(track.sid)
-        for person in list(self.participants.values()):
+        for person in self.participants.values():
             person.wishes.forget(track.sid)
-            person.subscriber.unsubscribe(track.sid)
-
-    def _remove(self, participant: Participant, reason: CloseReason) -> None:
-        """Take somebody out of the room, in one breath, and tell the others."""
-        participant.close(reason)
-        if participant.has_left:
-            return
-        publications = participant.leave()
-        if self.participants.get(participant.identity) is participant:  # it may have been replaced
-            del self.participants[participant.identity]
-        self._left_at = trio.current_time()
-        self._people_changed.set()
-        self.news.changed(participant)
-        for publication in publications:
-            self._withdraw(publication.media)
-            publication.media.receiver.close()
+            person.tracks_changed.notify()
 
     async def _host(self, participant: Participant) -> None:
         try:
@@ -171,11 +167,11 @@ class Room:
         except* SfuError as failures:
             for failure in _leaves(failures):
                 participant.close(failure.reason)
-                logger.info("%s: %s left: %s", self.name, participant.identity, failure)
+                logger.info("%s: %s: %s", self.name, participant.identity, failure)
         except* Exception as failures:  # the fence: a bug here ends this participant only
             logger.exception("%s: %s crashed", self.name, participant.identity, exc_info=failures)
         finally:
-            self._remove(participant, participant.close_reason or CloseReason.UNKNOWN)
+            self.remove(participant, participant.close_reason or CloseReason.UNKNOWN)
 
     async def _tell_news(self) -> None:
         due = trio.current_time()

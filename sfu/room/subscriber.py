@@ -17,6 +17,7 @@ from rtp.sdp.description import Direction
 from rtp.sdp.transceiver import LocalTrack, Transceiver
 from sfu.errors import NegotiationFailedError
 from sfu.media.downtrack import DownTrack, Pause
+from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import TrackSid
 from sfu.room.peer import Peer
@@ -58,6 +59,7 @@ class Subscriber:
     def __init__(self, peer: Peer, owner: SubscriberOwner) -> None:
         self.peer = peer
         self.subscriptions: dict[TrackSid, Subscription] = {}
+        self._ended = Totals()
         self._owner = owner
 
     def subscribe(self, track: MediaTrack, *, disabled: bool) -> None:
@@ -72,6 +74,7 @@ class Subscriber:
         """Send the track no more, and free its section. Unknown ids are ignored."""
         if (subscription := self.subscriptions.pop(sid, None)) is None:
             return
+        self._ended += subscription.down_track.totals()
         self.peer.close_down_track(subscription.down_track)
         if subscription.transceiver is not None:
             subscription.transceiver.local_track = None
@@ -82,6 +85,10 @@ class Subscriber:
         if (subscription := self.subscriptions.get(sid)) is not None:
             with self.peer.connection.endpoint.batch():
                 subscription.down_track.set_pause(Pause.DISABLED, paused=disabled)
+
+    def totals(self) -> Totals:
+        """Sum up what was sent, of subscriptions that have ended too."""
+        return sum((each.down_track.totals() for each in self.subscriptions.values()), self._ended)
 
     def connection_established(self) -> None:
         """Tell of the tracks that were only waiting for the connection."""
