@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# 114 wants every startable function listed by name, and ours share theirs (`run`) with functions that are not;
+# 910 and 911 want a checkpoint on every way out, which not every function owes its callers.
+FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
 .PHONY: install serve test lint lock clean
 
@@ -32,7 +35,7 @@ test: $(VENV)/.developing
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	find rtp sfu signaling triforium tests tools -name '*.py' | xargs $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=serve_http,run
+	find rtp sfu signaling triforium tests tools -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -14,9 +14,6 @@ from signaling.http.request import Request
 LEEWAY_SECONDS: Final = 60
 """By how much the clock of whoever minted a token may differ from ours."""
 
-RECOMMENDED_SECRET_LENGTH: Final = 32
-"""RFC 7518 §3.2 wants keys of at least the hash's 256 bits."""
-
 _SCHEME: Final = "Bearer "
 
 

@@ -47,11 +47,14 @@ class HttpConnection:
         Raises:
             HttpError: if it is not HTTP, too long, or more than we can keep just now.
         """
-        with trio.move_on_after(IDLE_SECONDS if self._requests else HEAD_SECONDS) as patience:
-            while (event := self._next_event()) is h11.NEED_DATA:
+        deadline = trio.current_time() + (IDLE_SECONDS if self._requests else HEAD_SECONDS)
+        while (event := self._next_event()) is h11.NEED_DATA:
+            with trio.move_on_at(deadline) as patience:
                 await self._receive()
-                patience.deadline = min(patience.deadline, trio.current_time() + HEAD_SECONDS)
-        if patience.cancelled_caught or not isinstance(event, h11.Request):
+            if patience.cancelled_caught:
+                return None
+            deadline = min(deadline, trio.current_time() + HEAD_SECONDS)
+        if not isinstance(event, h11.Request):
             return None
         self._requests += 1
         return parse_request(event, self._peer)
@@ -59,20 +62,22 @@ class HttpConnection:
     async def receive_body(self) -> bytes:
         """Read what follows the head. Raises HttpError: 413 if it is too large, 408 if it is too slow."""
         body = bytearray()
-        with trio.move_on_after(BODY_SECONDS):
-            if self._http.they_are_waiting_for_100_continue:
-                await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-            while not isinstance(event := self._next_event(), h11.EndOfMessage):
-                if event is h11.NEED_DATA:
+        deadline = trio.current_time() + BODY_SECONDS
+        if self._http.they_are_waiting_for_100_continue:
+            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+        while not isinstance(event := self._next_event(), h11.EndOfMessage):
+            if isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MAX_BODY_BYTES:
+                    raise HttpError(413, "request body too large")
+            elif event is h11.NEED_DATA:
+                with trio.move_on_at(deadline) as patience:
                     await self._receive()
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                    if len(body) > MAX_BODY_BYTES:
-                        raise HttpError(413, "request body too large")
-                else:  # the client is gone
-                    raise HttpError(400, "request body cut short")
-            return bytes(body)
-        raise HttpError(408, "request body too slow")
+                if patience.cancelled_caught:
+                    raise HttpError(408, "request body too slow")
+            else:  # the client is gone
+                raise HttpError(400, "request body cut short")
+        return bytes(body)
 
     async def respond(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
         """Answer the request, or what was not even one."""
@@ -85,11 +90,16 @@ class HttpConnection:
         )
         await self._send(*parts)
 
+    def check_switch(self) -> None:
+        """Check that `switch` can follow. Raises HttpError (400) if the request has a body, or is HTTP/1.0."""
+        if self._http.their_state is h11.SEND_BODY:
+            self._next_event()
+        if self._http.their_state is h11.SEND_BODY or self._http.their_http_version == b"1.0":
+            raise HttpError(400, "Bad Request\nwebsocket: not a handshake")
+
     async def switch(self, headers: list[tuple[str, str]]) -> tuple[trio.abc.Stream, bytes]:
         """Answer 101: from now on the stream is the caller's, with what has been received of it already."""
         raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-        while self._http.their_state is h11.SEND_BODY:
-            self._next_event()
         await self._send(h11.InformationalResponse(status_code=101, headers=raw, reason=b"Switching Protocols"))
         received, _ = self._http.trailing_data
         self._guest.release()
@@ -185,6 +195,7 @@ class Exchange:
         """
         assert not self.is_answered, "a request is answered once"
         check_handshake(self.request)
+        self._connection.check_switch()
         headers, deflate = accept_handshake(self.request)
         self.is_answered = True
         stream, received = await self._connection.switch(headers)

@@ -78,8 +78,8 @@ class WebSocketConnection:
     async def aclose(self, code: int = _NORMAL) -> None:
         """Say goodbye, give the peer a moment to do the same, and close the stream. Nobody may be in `receive`."""
         try:
-            with trio.move_on_after(CLOSE_SECONDS):
-                if self._protocol.state is ConnectionState.OPEN:
+            if self._protocol.state is ConnectionState.OPEN:
+                with trio.move_on_after(CLOSE_SECONDS):
                     await self._send(CloseConnection(code=code))
                     while not any(isinstance(event, CloseConnection) for event in self._protocol.events()):
                         await self._read()
@@ -153,6 +153,8 @@ class WebSocketConnection:
 
 def check_handshake(request: Request) -> None:
     """Check that we can answer this opening handshake (RFC 6455 §4.2.1). Raises HttpError (400)."""
+    if not request.wants_websocket:
+        raise HttpError(400, "Bad Request\nwebsocket: not a handshake")
     if request.header("Sec-WebSocket-Version") != _VERSION:
         raise HttpError(400, f"Bad Request\nwebsocket: unsupported version: {_VERSION} not found in header")
     if not request.header("Sec-WebSocket-Key"):

@@ -234,9 +234,19 @@ async def test_a_send_that_was_cancelled_half_way_ends_the_socket(autojump_clock
     await theirs.aclose()
 
 
-@pytest.mark.parametrize("wrong", [{"Sec-WebSocket-Version": "12"}, {"Sec-WebSocket-Key": ""}])
+@pytest.mark.parametrize("wrong", [{"Sec-WebSocket-Version": "12"}, {"Sec-WebSocket-Key": ""}, {"Upgrade": "h2c"}])
 async def test_a_handshake_that_is_none_is_refused(nursery: trio.Nursery, wrong: dict[str, str]) -> None:
     assert (await Client(nursery, serving(echo)).get("/", UPGRADE | wrong)).status == 400
+
+
+@pytest.mark.parametrize("wrong", [b"HTTP/1.1\r\nContent-Length: 5", b"HTTP/1.1\r\nContent-Length: 1", b"HTTP/1.0"])
+async def test_a_handshake_with_a_body_or_of_the_old_protocol_is_refused(
+    nursery: trio.Nursery, autojump_clock: MockClock, wrong: bytes
+) -> None:
+    client = Client(nursery, serving(echo))
+    headers = "".join(f"{name}: {value}\r\n" for name, value in UPGRADE.items()).encode()
+    await client.stream.send_all(b"GET / " + wrong + b"\r\nHost: h\r\n" + headers + b"\r\nx")
+    assert (await client.closed()).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_refused_upgrade_leaves_the_connection_usable(nursery: trio.Nursery) -> None:
