@@ -22,6 +22,7 @@ from signaling.http.routes import Routes
 from signaling.rtc import SignalService
 from signaling.session import Sessions
 from triforium.config import Config
+from triforium.garbage import collect_when_idle
 from triforium.page import front_page
 from triforium.surroundings import StartError, Surroundings, open_surroundings
 
@@ -119,11 +120,13 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
 
 
 async def run_until_signalled(config: Config, announce: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartError, ConfigError."""
+    """Serve until SIGTERM or SIGINT, as a process of its own. Raises StartError, ConfigError."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with serve(config) as server:
+        async with serve(config) as server, trio.open_nursery() as nursery:
+            nursery.start_soon(collect_when_idle)
             announce(server)
             await anext(signals)
+            nursery.cancel_scope.cancel("the process was told to stop")
 
 
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:

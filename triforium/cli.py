@@ -1,7 +1,6 @@
 """The `triforium` command."""
 
 import difflib
-import gc
 import logging
 import os
 import re
@@ -59,8 +58,6 @@ def _announce(server: Server) -> None:
         click.echo("To join, give any LiveKit client this address, and the token that this prints:")
         click.echo("  triforium create-token --room lobby --identity alice")
         click.echo(f"or open http{server.url.removeprefix('ws')}/ in a browser.")
-    gc.collect()
-    gc.freeze()  # what start-up made stays for good: no collection need look at it again
 
 
 @main.command()
