@@ -202,6 +202,44 @@ def test_a_peer_whose_init_ack_and_init_differ_in_tag_is_taken_at_its_later_word
     assert core.next_timeout() is None
 
 
+def cookie_echoed() -> SctpAssociation:
+    core = association(1)
+    core.connect(0.0)
+    init_ack = c.Init(PEER_TAG, 1500, 1, 1, PEER_TSN, [p.Parameter(7, b"cookie")], is_ack=True)
+    core.receive(serialize_packet(core.tag, [init_ack.serialize()]), 0.0)
+    assert core.state is AssociationState.COOKIE_ECHOED
+    return core
+
+
+def test_a_cookie_ack_brings_the_association_up() -> None:
+    core = cookie_echoed()
+    assert core.receive(serialize_packet(core.tag, [c.CookieAck().serialize()]), 0.1) == [AssociationUp()]
+    assert core.receive(serialize_packet(core.tag, [c.CookieAck().serialize()]), 0.1) == []
+
+
+def test_data_stands_in_for_a_cookie_ack_that_was_lost() -> None:
+    core = cookie_echoed()
+    outputs = core.receive(serialize_packet(core.tag, [data(0).serialize()]), 0.1)
+    assert events(outputs) == [AssociationUp(), MessageReceived(0, 51, b"x", ordered=True)]
+    assert core.next_timeout() == pytest.approx(0.1 + SACK_DELAY_SECONDS)
+
+
+def test_a_second_init_ack_changes_nothing() -> None:
+    core = cookie_echoed()
+    init_ack = c.Init(9, 1500, 1, 1, 9, [p.Parameter(7, b"another")], is_ack=True)
+    assert core.receive(serialize_packet(core.tag, [init_ack.serialize()]), 0.0) == []
+    assert dropped(core) == {Drop.UNEXPECTED: 1}
+
+
+def test_a_cookie_of_another_life_of_the_peer_is_refused() -> None:
+    peer = Peer()
+    init = c.Init(PEER_TAG + 1, 1500, 1, 1, PEER_TSN)
+    (answer,) = sent(association(1).receive(serialize_packet(0, [init.serialize()]), 0.0))
+    assert isinstance(answer, c.Init)
+    assert peer.receive(c.CookieEcho(answer.parameters[0].value)) == []
+    assert dropped(peer.core) == {Drop.RESTART: 1}
+
+
 def test_an_init_ack_without_a_cookie_is_dropped_and_the_init_repeated() -> None:
     core = association(1)
     first = core.connect(0.0)
@@ -483,6 +521,28 @@ def test_a_peer_without_forward_tsn_gets_everything() -> None:
     assert sent(core.handle_timeout(1.0)) == first
 
 
+def test_a_message_given_up_half_way_leaves_the_queue_too() -> None:
+    peer = Peer()
+    peer.core.send(0, 51, bytes(20_000), 0.0, max_retransmits=0)
+    peer.core.send(0, 51, b"next", 0.0)
+    chunks = sent(peer.core.handle_timeout(1.0))
+    forward_tsn, message = chunks
+    assert forward_tsn == c.ForwardTsn((peer.tsn + 3) & 0xFFFF_FFFF, [(0, 0)])
+    assert isinstance(message, c.Data)
+    assert (message.data, message.sequence, message.beginning, message.ending) == (b"next", 1, True, True)
+    assert peer.core.statistics().queued_bytes == 0
+
+
+def test_a_lifetime_that_ends_while_a_chunk_waits_to_be_sent_again_gives_it_up() -> None:
+    peer = Peer()
+    for _ in range(3):
+        peer.core.send(0, 51, bytes(1132), 0.0, lifetime_seconds=2.0)
+    assert len([chunk for chunk in sent(peer.core.handle_timeout(1.0)) if isinstance(chunk, c.Data)]) == 2
+    chunks = sent(peer.receive(c.Sack(peer.tsn, 1 << 20), now=2.5))
+    assert not any(isinstance(chunk, c.Data) for chunk in chunks)
+    assert peer.core.statistics().abandoned_messages == 1
+
+
 def test_a_full_queue_drops_and_counts() -> None:
     core = association(1)
     for _ in range(4097):
@@ -541,6 +601,49 @@ def test_our_reset_is_repeated_until_answered_and_later_messages_wait_for_it() -
     (after,) = sent(peer.receive(done, now=1.1))
     assert isinstance(after, c.Data)
     assert (after.data, after.stream, after.sequence) == (b"after", 6, 0)
+
+
+def test_a_reset_lets_go_of_what_waited_on_the_stream_and_of_no_other() -> None:
+    peer = Peer()
+    elsewhere = replace(data(1, b"elsewhere", sequence=3), stream=1)
+    peer.receive(data(0, b"here", sequence=3), elsewhere)
+    before = peer.core.statistics().receive_window
+    peer.receive(c.Reconfig([p.OutgoingResetRequest(PEER_TSN, 0, PEER_TSN + 1, [0])]))
+    between = peer.core.statistics().receive_window
+    assert before < between < 1 << 20
+    outputs = peer.receive(c.Reconfig([p.OutgoingResetRequest(PEER_TSN + 1, 0, PEER_TSN + 1)]))
+    assert StreamReset(()) in outputs
+    assert peer.core.statistics().receive_window == 1 << 20
+
+
+def test_a_peer_that_takes_no_resets_is_asked_for_none_and_messages_go_on() -> None:
+    core = association(1)
+    (answer,) = sent(core.receive(serialize_packet(0, [c.Init(5, 1500, 1, 1, 5).serialize()]), 0.0))
+    assert isinstance(answer, c.Init)
+    core.receive(serialize_packet(core.tag, [c.CookieEcho(answer.parameters[0].value).serialize()]), 0.0)
+    assert core.reset_stream(0, 0.0) == []
+    assert len(sent(core.send(0, 51, b"x", 0.0))) == 1
+
+
+def test_resets_count_as_messages_of_the_queue() -> None:
+    core = association(1)
+    for stream in range(4097):
+        core.reset_stream(stream, 0.0)
+    assert dropped(core) == {Drop.SEND_BUFFER_FULL: 1}
+
+
+def test_messages_of_other_streams_overtake_those_that_wait_for_a_reset() -> None:
+    peer = Peer(a_rwnd=0)
+    peer.core.send(6, 51, b"probe", 0.0)
+    peer.core.reset_stream(6, 0.0)
+    peer.core.send(6, 51, b"after", 0.0)
+    peer.core.reset_stream(7, 0.0)
+    peer.core.send(8, 51, b"other", 0.0)
+    chunks = sent(peer.receive(c.Sack(peer.tsn, 1 << 20)))
+    assert [chunk.data for chunk in chunks if isinstance(chunk, c.Data)] == [b"other"]
+    request = p.OutgoingResetRequest(peer.tsn, PEER_TSN - 1, peer.tsn, [6])
+    chunks += sent(peer.receive(c.Reconfig([p.ReconfigResponse(request.request, p.ResetResult.PERFORMED)])))
+    assert [chunk.data for chunk in chunks if isinstance(chunk, c.Data)] == [b"other", b"after"]
 
 
 def test_other_requests_of_rfc_6525_are_denied() -> None:
