@@ -73,9 +73,13 @@ class SignalService:
     async def _join(self, exchange: Exchange, *, needs_join_request: bool) -> None:
         if not exchange.request.wants_websocket:
             raise HttpError(404)
+        # Not kept in a variable: what a client asked for lives no longer than its session has use for it.
+        await self.start_session(self._check_join(exchange, needs_join_request=needs_join_request), exchange)
+
+    def _check_join(self, exchange: Exchange, *, needs_join_request: bool) -> SessionStart:
         start = self._check(exchange, needs_join_request=needs_join_request, is_strict=False)
         check_handshake(exchange.request)
-        await self.start_session(start, exchange)
+        return start
 
     async def _validate(self, exchange: Exchange, *, needs_join_request: bool) -> None:
         anybody = {"Access-Control-Allow-Origin": "*"}

@@ -3,7 +3,8 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -49,14 +50,17 @@ class Sessions:
         Raises:
             HttpError: the session could not be started; the socket was not accepted.
         """
-        self._served += 1
-        self._idle = trio.Event()
-        try:
-            await (self._send_away(exchange) if start.reconnect else self._serve(start, exchange))
-        finally:
-            self._served -= 1
-            if not self._served:
-                self._idle.set()
+        with self._counted():
+            if start.reconnect:
+                await self._send_away(exchange)
+                return
+            relay = Relay()
+            session = await self._join(start, relay)
+            del start  # the offer in it is a good part of what an idle participant would cost
+            try:
+                await _serve_socket(session, relay, await exchange.upgrade())
+            finally:
+                session.participant.signal_lost(relay)
 
     async def wait_idle(self) -> None:
         """Return once no socket is served."""
@@ -71,20 +75,18 @@ class Sessions:
         await relay.write_to(websocket)
         await websocket.aclose()
 
-    async def _serve(self, start: SessionStart, exchange: Exchange) -> None:
-        relay = Relay()
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._served += 1
+        self._idle = trio.Event()
         try:
-            room = await self._rooms.open(start.room)
-        except RoomClosedError as error:
-            raise HttpError(503, "the server is stopping") from error
-        participant = self._join(room, start, relay)
-        try:
-            websocket = await exchange.upgrade()
-            await self._serve_socket(SignalSession(participant, room, self._wall), relay, websocket)
+            yield
         finally:
-            participant.signal_lost(relay)
+            self._served -= 1
+            if not self._served:
+                self._idle.set()
 
-    def _join(self, room: Room, start: SessionStart, relay: Relay) -> Participant:
+    async def _join(self, start: SessionStart, relay: Relay) -> "SignalSession":
         joining = Joining(
             claims=start.claims,
             client_info=start.client_info,
@@ -94,32 +96,19 @@ class Sessions:
             add_tracks=start.add_track_requests,
         )
         try:
-            return room.join(joining, relay)
+            room = await self._rooms.open(start.room)
+            return SignalSession(room.join(joining, relay), room, self._wall)
         except RoomClosedError as error:
             raise HttpError(503, "the room is closing") from error
         except RemoteProtocolError as error:
             raise HttpError(400, f"the offer cannot be used: {error}") from error
-
-    async def _serve_socket(self, session: "SignalSession", relay: Relay, websocket: WebSocketConnection) -> None:
-        """Read and write until either side ends; what is queued at the end is flushed."""
-        async with trio.open_nursery() as nursery:
-
-            async def read() -> None:
-                await session.read_from(websocket, relay)
-                relay.close()
-
-            nursery.start_soon(read)
-            await relay.write_to(websocket)
-            nursery.cancel_scope.cancel("the session is over")
-        with trio.move_on_after(FLUSH_SECONDS):
-            await websocket.aclose()
 
 
 class SignalSession:
     """One socket's requests. A fault in one of them is the client's business; a bug ends the socket and no more."""
 
     def __init__(self, participant: Participant, room: Room, wall: Callable[[], float]) -> None:
-        self._participant = participant
+        self.participant = participant
         self._room = room
         self._wall = wall
         self.skipped: Counter[str] = Counter()
@@ -135,7 +124,7 @@ class SignalSession:
         except WebSocketClosedError as closed:
             logger.debug("the socket is over: %s", closed)
         except DecodeError as error:
-            logger.info("%s sent what is no signal request: %s", self._participant.identity, error)
+            logger.info("%s sent what is no signal request: %s", self.participant.identity, error)
 
     def receive(self, request: rtc.SignalRequest) -> None:
         """Carry out one request; refusals and faults are answered as the protocol says."""
@@ -143,25 +132,25 @@ class SignalSession:
         try:
             match kind:
                 case "offer":
-                    self._participant.receive_offer(request.offer)
+                    self.participant.receive_offer(request.offer)
                 case "answer":
-                    self._participant.receive_answer(request.answer)
+                    self.participant.receive_answer(request.answer)
                 case "trickle":
                     self._receive_trickle(request.trickle)
                 case "add_track":
-                    self._participant.add_track(request.add_track)
+                    self.participant.add_track(request.add_track)
                 case "mute":
-                    self._participant.set_muted(request.mute)
+                    self.participant.set_muted(request.mute)
                 case "subscription":
                     self._receive_subscription(request.subscription)
                 case "track_setting":
                     self._receive_track_setting(request.track_setting)
                 case "leave":
-                    self._room.remove(self._participant, CloseReason.CLIENT_LEFT)
+                    self._room.remove(self.participant, CloseReason.CLIENT_LEFT)
                 case "ping":
-                    self._participant.tell(rtc.SignalResponse(pong=self._now_ms()))
+                    self.participant.tell(rtc.SignalResponse(pong=self._now_ms()))
                 case "ping_req":
-                    self._participant.tell(
+                    self.participant.tell(
                         rtc.SignalResponse(
                             pong_resp=rtc.Pong(last_ping_timestamp=request.ping_req.timestamp, timestamp=self._now_ms())
                         )
@@ -170,7 +159,7 @@ class SignalSession:
                     self.skipped[kind or "unknown"] += 1
         except RemoteProtocolError as error:
             # Nothing in the protocol answers a bad description: the client runs into its own deadline.
-            logger.info("%s: %s refused: %s", self._participant.identity, kind, error)
+            logger.info("%s: %s refused: %s", self.participant.identity, kind, error)
 
     def _receive_trickle(self, trickle: rtc.TrickleRequest) -> None:
         """Check a candidate, which is all there is to do with it: we answer checks and never send any."""
@@ -183,22 +172,37 @@ class SignalSession:
                 parse_candidate(text)
         except (ValueError, RecursionError, DecodeError):
             refusal = RefusedError(rtc.RequestResponse.UNCLASSIFIED_ERROR, "a candidate that cannot be read")
-            self._participant.tell(refusal.response(trickle=trickle))
+            self.participant.tell(refusal.response(trickle=trickle))
 
     def _receive_subscription(self, subscription: rtc.UpdateSubscription) -> None:
         sids = set(subscription.track_sids)
         for tracks in subscription.participant_tracks:
             sids.update(tracks.track_sids)
         for sid in sids:
-            self._participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
-        self._participant.reconcile()
+            self.participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
+        self.participant.reconcile()
 
     def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
         for sid in setting.track_sids:
-            self._participant.set_disabled(TrackSid(sid), disabled=setting.disabled)
+            self.participant.set_disabled(TrackSid(sid), disabled=setting.disabled)
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
+
+
+async def _serve_socket(session: SignalSession, relay: Relay, websocket: WebSocketConnection) -> None:
+    """Read and write until either side ends; what is queued at the end is flushed."""
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            await session.read_from(websocket, relay)
+            relay.close()
+
+        nursery.start_soon(read)
+        await relay.write_to(websocket)
+        nursery.cancel_scope.cancel("the session is over")
+    with trio.move_on_after(FLUSH_SECONDS):
+        await websocket.aclose()
 
 
 def _parse_request(frame: bytes | str) -> rtc.SignalRequest:

@@ -1,6 +1,7 @@
 """One client's connection, and each request on it with its answer (HTTP/1.1, RFC 9112); h11 knows the protocol."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -198,5 +199,6 @@ class Exchange:
         self._connection.check_switch()
         headers, deflate = accept_handshake(self.request)
         self.is_answered = True
+        self.request = replace(self.request, query={})  # the socket may live for hours, and a join request is long
         stream, received = await self._connection.switch(headers)
         return WebSocketConnection(stream, deflate, received)
