@@ -1,0 +1,115 @@
+"""Measure the server: `python -m bench [NAME…]` runs all loads, or those whose names are given, three times each."""
+
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from bench.loads import Idlers, JoinsAtOnce, Load, Media
+from bench.processes import RESULTS
+
+RUNS: Final = 3
+
+LOADS: Final[dict[str, Load]] = {
+    "video-1": Media("video", 1),
+    "video-10": Media("video", 10),
+    "video-50": Media("video", 50),
+    "audio-100": Media("audio", 100),
+    "join-at-once": JoinsAtOnce(),
+    "idle-two": Idlers(single=False),
+    "idle-one": Idlers(single=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: LiveKit's figure (None: not measured) and what we want to reach (None: nothing set)."""
+
+    load: str
+    figure: str
+    label: str
+    livekit: float | None = None
+    target: float | None = None
+
+
+# LiveKit's server 1.13.4, measured in the same way on a machine of the same kind: see the README.
+ROWS: Final = (
+    Row("video-1", "packet_us", "video 1 → 1: CPU µs per packet out", 243),
+    Row("video-1", "delay_p50_ms", "  one-way delay p50, ms", 0.52),
+    Row("video-1", "delay_p99_ms", "  one-way delay p99, ms", 0.92),
+    Row("video-10", "packet_us", "video 1 → 10: CPU µs per packet out", 39),
+    Row("video-10", "delay_p50_ms", "  one-way delay p50, ms", 0.92),
+    Row("video-10", "delay_p99_ms", "  one-way delay p99, ms", 2.2),
+    Row("video-10", "per_wake_up", "  inbound packets per wake-up"),
+    Row("video-50", "packet_us", "video 1 → 50: CPU µs per packet out", 25.4, 15),
+    Row("video-50", "delay_p50_ms", "  one-way delay p50, ms", 2.7),
+    Row("video-50", "delay_p99_ms", "  one-way delay p99, ms", 7.4, 5),
+    Row("video-50", "per_wake_up", "  inbound packets per wake-up"),
+    Row("audio-100", "packet_us", "Opus 1 → 100: CPU µs per packet out", 39),
+    Row("audio-100", "per_wake_up", "  inbound packets per wake-up"),
+    Row("idle-two", "join_p50_ms", "50 joins in turn, two connections: p50 ms", 8.0, 25),
+    Row("idle-two", "join_p99_ms", "  slowest, ms", 21.6),
+    Row("idle-two", "join_cpu_ms", "  CPU ms each", 9.6),
+    Row("idle-one", "join_p50_ms", "50 joins in turn, one connection: p50 ms", None, 25),
+    Row("join-at-once", "slowest_ms", "50 joins at once: slowest, ms", None, 2000),
+    Row("join-at-once", "cpu_ms", "  CPU ms each", 5.7),
+    Row("idle-two", "empty_mib", "resident memory, empty, MiB", 46),
+    Row("idle-two", "participant_kib", "  per idle participant, two connections, KiB", 879, 320),
+    Row("idle-one", "participant_kib", "  per idle participant, one connection, KiB", None, 200),
+    Row("idle-two", "server_percent", "100 idle participants, two connections: % of a core", 4.75, 4),
+    Row("idle-one", "server_percent", "100 idle participants, one connection: % of a core", None, 4),
+)
+
+
+def main(names: list[str]) -> None:
+    loads = {name: LOADS[name] for name in names or LOADS}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in loads}
+    for number in range(RUNS):
+        for name, load in loads.items():
+            print(f"{name}: {number + 1} of {RUNS}", file=sys.stderr)
+            runs[name].append(load.measure())
+    medians = {name: {figure: median(run[figure] for run in each) for figure in each[0]} for name, each in runs.items()}
+    print_table(medians)
+    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    file.write_text(json.dumps({"machine": machine(), "medians": medians, "runs": runs}, indent=1) + "\n")
+    print(f"\nAll figures of all runs are in {file}")
+
+
+def print_table(medians: dict[str, dict[str, float]]) -> None:
+    print(f"\n{machine()}; medians of {RUNS}\n")
+    print(f"{'':<54}{'here':>9}{'LiveKit':>9}{'target':>9}")
+    for row in ROWS:
+        if row.load in medians:
+            value = medians[row.load][row.figure]
+            missed = "  missed" if row.target is not None and value > row.target else ""
+            print(f"{row.label:<54}{value:>9.3g}{text(row.livekit):>9}{text(row.target):>9}{missed}")
+    print(f"\n{'Was it a fair run?':<54}{'in/s':>9}{'out/s':>9}{'lost':>9}{'visitors':>10}{'others':>9}")
+    for name, figures in medians.items():
+        if "others_percent" in figures:
+            counts = "".join(f"{text(figures.get(key)):>9}" for key in ("packets_in", "packets_out", "lost"))
+            print(f"{name:<54}{counts}{figures['generator_percent']:>9.0f}%{figures['others_percent']:>8.0f}%")
+
+
+def text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def machine() -> str:
+    processor = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    return f"{os.cpu_count()} cores of {processor}, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+"""What is measured: media at its pace, joins, and participants who only stay. Each measurement has its own server."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, Protocol
+
+from bench.processes import Process, machine_busy_seconds, run
+
+WINDOW_SECONDS: Final = 8.0
+SETTLING_SECONDS: Final = 2.0
+"""After joins, and after the first packets: everybody has heard of everybody, key frames have come."""
+
+PATIENCE_SECONDS: Final = 15.0
+"""For the first packet to reach everybody."""
+
+JOINS: Final = 50
+IDLE_PARTICIPANTS: Final = 100
+
+
+class Load(Protocol):
+    """Something to measure."""
+
+    def measure(self) -> dict[str, float]:
+        """Take about ten seconds and return figures by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One publishes ("video" or "audio"), all others subscribe; everybody has two connections."""
+
+    kind: str
+    subscribers: int
+
+    def measure(self) -> dict[str, float]:
+        """Return what a packet costs, how long it takes, and whether the load was what it should be."""
+        with start_server() as (server, url), run("visitors", url, "publisher") as publisher:
+            publisher.ask(do="join", count=1, at_once=False, single=False)
+            with run("visitors", url, "subscriber") as subscribers:
+                subscribers.ask(do="join", count=self.subscribers, at_once=False, single=False)
+                publisher.ask(do="publish", kind=self.kind)
+                wait_for_media(subscribers)
+                time.sleep(SETTLING_SECONDS)
+                publisher.ask(do="count")
+                subscribers.ask(do="count")
+                before = server.ask()
+                shares = cpu_shares(server, [publisher, subscribers])
+                after, sent, came = server.ask(), publisher.ask(do="count"), subscribers.ask(do="count")
+        if came["wrong"]:
+            raise SystemExit(f"{came['wrong']} packets arrived otherwise than they were sent")
+        delays = came["delays"]
+        return shares | {
+            "packet_us": shares["server_percent"] / 100 * WINDOW_SECONDS * 1e6 / came["received"],
+            "packets_in": sent["sent"] / WINDOW_SECONDS,
+            "packets_out": came["received"] / WINDOW_SECONDS,
+            "lost": came["lost"],
+            "per_wake_up": (after["received"] - before["received"]) / (after["wake_ups"] - before["wake_ups"]),
+            "delay_p50_ms": quantile(delays, 0.5) * 1e3 if delays else 0.0,
+            "delay_p99_ms": quantile(delays, 0.99) * 1e3 if delays else 0.0,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JoinsAtOnce:
+    """All come at the same moment, with two connections each."""
+
+    def measure(self) -> dict[str, float]:
+        """Return how long the joins took, and what they cost."""
+        with start_server() as (server, url), run("visitors", url, "visitor") as visitors:
+            before = server.cpu_seconds
+            seconds = visitors.ask(do="join", count=JOINS, at_once=True, single=False)
+            return {
+                "slowest_ms": max(seconds) * 1e3,
+                "p50_ms": median(seconds) * 1e3,
+                "cpu_ms": (server.cpu_seconds - before) / JOINS * 1e3,
+                "generator_cpu_ms": visitors.cpu_seconds / JOINS * 1e3,
+            }
+
+
+@dataclass(frozen=True, slots=True)
+class Idlers:
+    """They come one after the other, publish nothing, and stay."""
+
+    single: bool
+
+    def measure(self) -> dict[str, float]:
+        """Return what the joins took, the memory that each keeps, and what it costs that they are there."""
+        with start_server() as (server, url), run("visitors", url, "visitor") as visitors:
+            empty = server.resident_bytes
+            visitors.ask(do="join", count=1, at_once=False, single=self.single)  # what is made once, is made now
+            time.sleep(SETTLING_SECONDS)
+            first, before = server.resident_bytes, server.cpu_seconds
+            seconds = visitors.ask(do="join", count=JOINS, at_once=False, single=self.single)
+            joins = server.cpu_seconds - before
+            visitors.ask(do="join", count=IDLE_PARTICIPANTS - JOINS - 1, at_once=False, single=self.single)
+            time.sleep(SETTLING_SECONDS)
+            grown = server.resident_bytes - first
+            return cpu_shares(server, [visitors]) | {
+                "join_p50_ms": median(seconds) * 1e3,
+                "join_p99_ms": max(seconds) * 1e3,  # of 50 there is no other
+                "join_cpu_ms": joins / JOINS * 1e3,
+                "empty_mib": empty / 2**20,
+                "participant_kib": grown / (IDLE_PARTICIPANTS - 1) / 2**10,
+            }
+
+
+@contextmanager
+def start_server() -> Iterator[tuple[Process, str]]:
+    """Run a server for as long as the block lasts."""
+    with run("server") as server:
+        yield server, server.read()["url"]
+
+
+def wait_for_media(subscribers: Process) -> None:
+    """Return when everybody has received something."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while silent := subscribers.ask(do="count")["silent"]:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{silent} subscribers received nothing")
+        time.sleep(0.1)
+
+
+def cpu_shares(server: Process, generators: Sequence[Process]) -> dict[str, float]:
+    """Watch for a window; return the share of one core that was the server's, the generators' and everybody else's."""
+
+    def read() -> tuple[float, float, float]:
+        return server.cpu_seconds, sum(each.cpu_seconds for each in generators), machine_busy_seconds()
+
+    before = read()
+    time.sleep(WINDOW_SECONDS)
+    ours, generated, busy = (100 * (now - then) / WINDOW_SECONDS for now, then in zip(read(), before, strict=True))
+    return {"server_percent": ours, "generator_percent": generated, "others_percent": max(0.0, busy - ours - generated)}
+
+
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """Return the value below which `share` of all lie."""
+    return ascending[min(len(ascending) - 1, int(len(ascending) * share))]
