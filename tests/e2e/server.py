@@ -36,12 +36,14 @@ class RunningServer:
         return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).to_jwt()
 
     async def stop(self) -> None:
-        """Send SIGTERM, unless it was sent. It has to end in time, with no task left, no complaint, and status 0."""
+        """Send SIGTERM, unless it was sent. The server has to close its room, complain of nothing, and end in time."""
         if self._process.returncode is None:
             self._process.terminate()
         with trio.fail_after(STOP_SECONDS):
             assert await self._process.wait() == 0
-        assert "Traceback" not in self._log.read_text()
+        log = self._log.read_text()
+        assert "Traceback" not in log, f"something failed inside the server: see {self._log}"
+        assert "room lobby closed" in log, f"the server ended without closing its room: see {self._log}"
 
 
 @asynccontextmanager
