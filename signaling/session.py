@@ -175,9 +175,9 @@ class SignalSession:
             self.participant.tell(refusal.response(trickle=trickle))
 
     def _receive_subscription(self, subscription: rtc.UpdateSubscription) -> None:
-        sids = set(subscription.track_sids)
+        sids = dict.fromkeys(subscription.track_sids)
         for tracks in subscription.participant_tracks:
-            sids.update(tracks.track_sids)
+            sids.update(dict.fromkeys(tracks.track_sids))
         for sid in sids:
             self.participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
         self.participant.reconcile()

@@ -148,7 +148,6 @@ class OfferingSubscriber(Subscriber):
         self._dirty = trio.Event()
         self._answered = trio.Event()
         self._answered.set()
-        self._offered: set[TrackSid] = set()
 
     def offer(self) -> None:
         """Send an offer with all that we would like to send now."""

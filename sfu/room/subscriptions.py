@@ -56,7 +56,7 @@ class Wishes:
 
 def plan(wishes: Wishes, available: Mapping[TrackSid, MediaTrack], subscribed: Iterable[TrackSid]) -> Steps:
     """Compare what is wanted and to be had with what there is."""
-    present = set(subscribed)
+    present = dict.fromkeys(subscribed)  # not a set: the order of goodbyes is to be the same in every process
     return Steps(
         subscribe=tuple(track for sid, track in available.items() if sid not in present and wishes.wants(sid)),
         unsubscribe=tuple(sid for sid in present if sid not in available or not wishes.wants(sid)),
