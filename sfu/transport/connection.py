@@ -1,0 +1,211 @@
+"""One peer connection: the shell that carries bytes and time to and from a `PeerTransport`, and decides nothing."""
+
+import logging
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol, assert_never
+
+import trio
+
+from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
+from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
+from rtp.packet import is_rtcp
+from rtp.transport import Broken, Connected, Lost, PeerTransport, TransportOutput
+from rtp.units import Path
+from sfu.errors import PeerConnectionLostError
+from sfu.transport.endpoint import UdpEndpoint
+
+logger = logging.getLogger(__name__)
+
+MAX_CHECKED_FROM: Final = 4
+"""Hosts remembered of those that tried to reach us."""
+
+MAX_UFRAGS: Final = 8
+"""Generations of credentials that requests are taken for: the agent knows which two it answers (RFC 8445 §9), and may
+go back to an old one if those after it never came to carry anything."""
+
+
+class MediaSink(Protocol):
+    """Where the packets of a connection go once they are in clear; it has timers of its own."""
+
+    def receive_rtp(self, packet: bytes, now: float) -> None:
+        """Take one RTP packet."""
+
+    def receive_rtcp(self, packet: bytes, now: float) -> None:
+        """Take one RTCP compound."""
+
+    def transport_changed(self) -> None:
+        """Look again at the connection's keys and path: media may flow, or must flow elsewhere."""
+
+    def next_timeout(self) -> float | None:
+        """Say when to be woken."""
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+
+
+class ConnectionOwner(Protocol):
+    """Whom a connection tells its news."""
+
+    def connection_established(self, connection: "PeerConnection") -> None:
+        """The handshake is done."""
+
+    def channel_opened(self, connection: "PeerConnection", channel: ChannelOpened) -> None:
+        """The peer has opened a data channel, or has acknowledged ours."""
+
+    def channel_message(self, connection: "PeerConnection", message: ChannelMessage) -> None:
+        """A message came on a data channel."""
+
+
+class PeerConnection:
+    """Carries bytes and time to and from one peer's cores; decides nothing itself.
+
+    `selected` is where media goes, None until ICE has validated a path. `checked_from` has the first few hosts that
+    STUN came from, for the log of a connection that never comes up.
+    """
+
+    def __init__(self, transport: PeerTransport, endpoint: UdpEndpoint, owner: ConnectionOwner) -> None:
+        self.transport = transport
+        self.endpoint = endpoint
+        self.media: MediaSink | None = None
+        self.selected: Path | None = None
+        self._owner = owner
+        self._ufrags: list[str] = []
+        self._paths: set[Path] = set()
+        self._failure: Exception | None = None
+        self.checked_from: set[str] = set()
+        self._alarm = trio.CancelScope()  # always there: a datagram may come before run() does
+
+    @property
+    def connected(self) -> bool:
+        """Whether media may flow."""
+        return self.transport.connected and self.selected is not None
+
+    def answer_to(self, ufrag: str) -> None:
+        """Take STUN requests for these credentials too, from now on."""
+        self.endpoint.register(ufrag, self)
+        self._ufrags.append(ufrag)
+        if len(self._ufrags) > MAX_UFRAGS:
+            self.endpoint.unregister(self._ufrags.pop(0))
+
+    def expect_on(self, path: Path) -> None:
+        """Take what comes on `path`, where we have sent a check."""
+        self.endpoint.route(path, self)
+        self._paths.add(path)
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> None:
+        """Take one datagram from the endpoint. Never blocks, so calls cannot interleave."""
+        if datagram[0] <= 127 or datagram[0] > 191:
+            if not self.connected and len(self.checked_from) < MAX_CHECKED_FROM:
+                self.checked_from.add(path.remote[0])
+            outputs = self.transport.receive(datagram, path, now)
+            if outputs and path in self._paths:
+                self.endpoint.route(path, self)  # an answered check: if another had claimed the path, it is ours again
+            self.perform(outputs)
+        elif is_rtcp(datagram):
+            if (packet := self.transport.receive_rtcp(datagram, path, now)) is not None and self.media is not None:
+                self.media.receive_rtcp(packet, now)
+        elif (packet := self.transport.receive_rtp(datagram, path, now)) is not None and self.media is not None:
+            self.media.receive_rtp(packet, now)
+
+    def fail(self, error: Exception) -> None:
+        """Let `run` raise `error`, which ends exactly the participant that this connection belongs to."""
+        if self._failure is None:
+            self._failure = error
+            self.wake()
+
+    def do(self, step: Callable[[float], list[TransportOutput]]) -> None:
+        """Change the transport by `step(now)` and do what it wants done, in one breath."""
+        with self.endpoint.batch():
+            self.perform(step(trio.current_time()))
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and queue one RTCP compound, if the connection is up."""
+        if self.transport.srtp is not None and self.selected is not None:
+            self.endpoint.queue(self.transport.srtp.protect_rtcp(compound), self.selected)
+
+    def reschedule(self) -> None:
+        """Look at the timers again: something may be due earlier than before."""
+        due = self._deadline()
+        if due < self._alarm.deadline:  # noqa: PLR1730 - moving a deadline costs 4 µs, and a late one is harmless
+            self._alarm.deadline = due
+
+    def wake(self) -> None:
+        """Run the timers as soon as may be."""
+        self._alarm.deadline = trio.current_time()
+
+    async def run(self) -> NoReturn:
+        """Keep the timers until cancelled, and leave nothing in the endpoint's tables.
+
+        Raises:
+            PeerConnectionLostError: the handshake failed, or the peer stopped answering.
+            Exception: whatever a datagram of this connection caused.
+        """
+        try:
+            while True:
+                if self._failure is not None:
+                    raise self._failure
+                self._alarm.deadline = self._deadline()
+                with self._alarm:
+                    await trio.sleep_forever()
+                self._alarm = trio.CancelScope()
+                with self.endpoint.batch():
+                    now = trio.current_time()
+                    self.perform(self.transport.handle_timeout(now))
+                    if self.media is not None:
+                        self.media.handle_timeout(now)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Say goodbye and leave the endpoint's tables, even if a core that is broken cannot say it. Idempotent."""
+        try:
+            with self.endpoint.batch():
+                self.perform(self.transport.close())
+        finally:
+            for ufrag in self._ufrags:
+                self.endpoint.unregister(ufrag)
+            for path in self._paths:
+                self.endpoint.unroute(path, self)
+            self._ufrags.clear()
+            self._paths.clear()
+            self.selected = None
+        self._transport_changed()
+
+    def perform(self, outputs: list[TransportOutput]) -> None:
+        """Do what the transport wants done, in order."""
+        for output in outputs:
+            match output:
+                case Send(data, to):
+                    self.endpoint.queue(data, to)
+                case Validated(path):
+                    self.expect_on(path)
+                case Forgotten(path):
+                    self._paths.discard(path)
+                    self.endpoint.unroute(path, self)
+                case Nominated(path):
+                    self.selected = path
+                    self._transport_changed()
+                case Connected():
+                    self._transport_changed()
+                    self._owner.connection_established(self)
+                case Lost(reason) | Broken(reason):
+                    self.fail(PeerConnectionLostError(reason))
+                case ChannelOpened():
+                    self._owner.channel_opened(self, output)
+                case ChannelMessage():
+                    self._owner.channel_message(self, output)
+                case ChannelClosed():
+                    logger.debug("the peer closed channel %s", output.label)
+                case _:
+                    assert_never(output)
+        self.reschedule()  # for no output too: what was received may have set a timer
+
+    def _transport_changed(self) -> None:
+        if self.media is not None:
+            self.media.transport_changed()
+
+    def _deadline(self) -> float:
+        timeouts = [self.transport.next_timeout()]
+        if self.media is not None:
+            timeouts.append(self.media.next_timeout())
+        return min((timeout for timeout in timeouts if timeout is not None), default=float("inf"))
