@@ -1,0 +1,94 @@
+"""Numbers for what is sent on: without gaps of our own making, and continuous where the source changes."""
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+MAX_REMEMBERED_RUNS: Final = 100
+"""Late packets from before this many runs of deliberate drops cannot be numbered any more."""
+
+
+class GapCloser:
+    """Renumbers one source, so that packets dropped on purpose leave no gap (a receiver would call it a loss).
+
+    Sequence numbers are unwrapped, in and out. Each comes once at most, to `number` or to `drop`; then no two are
+    given the same number.
+    """
+
+    def __init__(self) -> None:
+        self._highest: int | None = None
+        # From each start on, up to the next, a number is lower by its offset: by how many were left out before it.
+        self._starts: deque[int] = deque([0], maxlen=MAX_REMEMBERED_RUNS)
+        self._offsets: deque[int] = deque([0], maxlen=MAX_REMEMBERED_RUNS)
+        self._forgets = False  # whether runs before the first entry have been forgotten
+
+    def number(self, sequence: int) -> int | None:
+        """Return the number to send `sequence` under, or None if it is too late to know."""
+        if self._highest is None or sequence > self._highest:
+            self._highest = sequence
+        if sequence >= self._starts[-1]:
+            return sequence - self._offsets[-1]
+        at = bisect_right(self._starts, sequence) - 1
+        if at < 0:
+            return None if self._forgets else sequence - self._offsets[0]
+        return sequence - self._offsets[at]
+
+    def drop(self, sequence: int) -> None:
+        """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them."""
+        if self._highest is not None and sequence != self._highest + 1:
+            self._highest = max(self._highest, sequence)  # it stays a hole, for which the receiver asks in vain
+            return
+        if self._highest is not None and self._starts[-1] == sequence and len(self._starts) > 1:
+            self._starts[-1] = sequence + 1  # the run goes on
+            self._offsets[-1] += 1
+        else:
+            self._forgets |= len(self._starts) == MAX_REMEMBERED_RUNS
+            self._starts.append(sequence + 1)
+            self._offsets.append(self._offsets[-1] + 1)
+        self._highest = sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """What to add to a source's numbers to get the subscriber's (modulo 2**16 and 2**32)."""
+
+    sequence_offset: int
+    timestamp_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Where a subscriber's stream stands: its highest number, the timestamp of that, and when the last packet left."""
+
+    sequence: int
+    timestamp: int
+    at: float
+
+
+class SequenceSplicer:
+    """Computes, where a subscriber's stream goes on with another source, the offsets that make it one stream.
+
+    The first packet after a splice has the number after the highest that was sent. Its timestamp keeps the offset while
+    the source keeps its clock, which is what its epoch tells; a new clock is set to the time that has really passed.
+    """
+
+    def __init__(self, *, first_sequence: int, clock_rate: int) -> None:
+        assert 0 <= first_sequence < 1 << 15, "a receiver that joins after a wrap cannot guess the roll-over counter"
+        self._first_sequence = first_sequence
+        self._clock_rate = clock_rate
+        self._epoch: int | None = None
+        self._timestamp_offset = 0
+
+    def splice(self, *, sequence: int, timestamp: int, epoch: int, now: float, sent: Sent | None) -> Splice:
+        """Return the offsets with which this packet, the first from a source, continues what was `sent`."""
+        if sent is None:
+            self._timestamp_offset = 0
+            next_sequence = self._first_sequence
+        else:
+            if epoch != self._epoch:
+                elapsed = max(1, round((now - sent.at) * self._clock_rate))
+                self._timestamp_offset = sent.timestamp + elapsed - timestamp
+            next_sequence = sent.sequence + 1
+        self._epoch = epoch
+        return Splice(next_sequence - sequence, self._timestamp_offset)

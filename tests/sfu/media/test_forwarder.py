@@ -1,0 +1,119 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfu.media.forwarder import MAX_REMEMBERED_RUNS, GapCloser, Sent, SequenceSplicer, Splice
+
+
+def test_what_is_dropped_on_purpose_leaves_no_gap() -> None:
+    gaps = GapCloser()
+    assert gaps.number(10) == 10
+    gaps.drop(11)
+    gaps.drop(12)
+    assert [gaps.number(number) for number in (13, 14)] == [11, 12]
+    gaps.drop(15)
+    assert gaps.number(16) == 13
+
+
+def test_a_late_packet_gets_the_number_that_was_left_for_it() -> None:
+    gaps = GapCloser()
+    gaps.number(10)
+    gaps.number(12)
+    gaps.drop(13)
+    assert gaps.number(15) == 14
+    assert gaps.number(11) == 11  # before what was dropped
+    assert gaps.number(14) == 13  # after it
+    assert gaps.number(9) == 9  # before the first
+    assert gaps.number(-1) == -1
+
+
+def test_what_is_dropped_behind_a_gap_stays_a_hole_but_those_behind_it_do_not() -> None:
+    gaps = GapCloser()
+    gaps.number(10)
+    gaps.drop(12)  # 11 may still come
+    gaps.drop(13)
+    gaps.drop(14)
+    assert gaps.number(15) == 13
+    assert gaps.number(11) == 11
+    gaps.drop(11)  # late itself: nothing to hide any more
+    assert gaps.number(16) == 14
+
+
+def test_runs_too_long_ago_are_forgotten_and_one_long_run_counts_once() -> None:
+    gaps = GapCloser()
+    gaps.number(0)
+    for number in range(1, 5000):
+        gaps.drop(number)
+    assert gaps.number(5000) == 1
+    for number in range(5001, 5001 + 2 * MAX_REMEMBERED_RUNS, 2):
+        gaps.drop(number)
+        gaps.number(number + 1)
+    assert gaps.number(-3) is None
+    assert gaps.number(5001 + MAX_REMEMBERED_RUNS) is not None
+
+
+@given(
+    st.integers(0, 0xFFFF),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), max_size=400),
+    st.randoms(use_true_random=False),
+)
+def test_no_number_is_given_twice_and_order_is_kept(first: int, steps: list, random: object) -> None:
+    """Whatever is lost, late or dropped: numbers rise with sequence numbers, and none is given twice."""
+    gaps = GapCloser()
+    given_out: dict[int, int] = {}
+    late: list[int] = []
+    sequence = first
+    for lost, delayed, is_dropped in steps:
+        late += range(sequence + 1, sequence + 1 + lost)
+        sequence += 1 + lost
+        for each in [sequence, *(late.pop(random.randrange(len(late))) for _ in range(min(delayed, len(late))))]:
+            if is_dropped:
+                gaps.drop(each)
+            elif (number := gaps.number(each)) is not None:
+                given_out[each] = number
+    numbers = [given_out[each] for each in sorted(given_out)]
+    assert numbers == sorted(set(numbers))
+
+
+@given(st.integers(0, 0xFFFF), st.lists(st.booleans(), max_size=300))
+def test_a_stream_that_arrives_whole_has_no_gap_whatever_is_dropped(first: int, drops: list[bool]) -> None:
+    gaps = GapCloser()
+    numbers = [gaps.number(first)]
+    for sequence, is_dropped in enumerate(drops, first + 1):
+        if is_dropped:
+            gaps.drop(sequence)
+        else:
+            numbers.append(gaps.number(sequence))
+    assert numbers == list(range(first, first + len(numbers)))
+
+
+def splicer() -> SequenceSplicer:
+    return SequenceSplicer(first_sequence=100, clock_rate=90_000)
+
+
+def test_the_first_packet_has_the_first_number_and_its_own_timestamp() -> None:
+    splice = splicer().splice(sequence=70_000, timestamp=5, epoch=1, now=3.0, sent=None)
+    assert splice == Splice(100 - 70_000, 0)
+
+
+def test_a_pause_leaves_no_gap_and_keeps_the_sources_clock() -> None:
+    stream = splicer()
+    stream.splice(sequence=500, timestamp=9000, epoch=1, now=1.0, sent=None)
+    splice = stream.splice(sequence=800, timestamp=99_000, epoch=1, now=4.0, sent=Sent(120, 10_000, 1.2))
+    assert splice == Splice(121 - 800, 0)
+
+
+def test_another_clock_is_set_to_the_time_that_passed() -> None:
+    stream = splicer()
+    stream.splice(sequence=500, timestamp=9000, epoch=1, now=1.0, sent=None)
+    splice = stream.splice(sequence=3, timestamp=77, epoch=2, now=3.0, sent=Sent(120, 10_000, 1.0))
+    assert splice.sequence_offset + 3 == 121
+    assert splice.timestamp_offset + 77 == 10_000 + 2 * 90_000
+    resumed = stream.splice(sequence=50, timestamp=90_077, epoch=2, now=9.0, sent=Sent(150, 200_000, 4.0))
+    assert resumed.timestamp_offset == splice.timestamp_offset
+
+
+def test_time_moves_on_even_if_the_new_source_comes_at_once() -> None:
+    stream = splicer()
+    stream.splice(sequence=1, timestamp=1, epoch=1, now=1.0, sent=None)
+    splice = stream.splice(sequence=9, timestamp=5, epoch=2, now=1.0, sent=Sent(100, 1, 1.0))
+    assert splice.timestamp_offset + 5 == 2
