@@ -102,7 +102,7 @@ class ReceivedTrack:
         """
         payload = packet[header.size : payload_end(packet, header)]
         verdict = self._reception.receive(header, now, len(payload)).verdict
-        if verdict in {Verdict.DUPLICATE, Verdict.SUSPECT, Verdict.EARLY}:
+        if verdict is Verdict.DUPLICATE or verdict is Verdict.SUSPECT or verdict is Verdict.EARLY:
             return
         self._arrivals.append(now)
         if self._first_arrival is None:

@@ -1,0 +1,39 @@
+"""A participant of our own, for tests, simulations and benchmarks: it speaks as LiveKit's clients do."""
+
+from triforium.visitor.connections import Habits
+from triforium.visitor.errors import (
+    JoinRefusedError,
+    LeftError,
+    PublishRefusedError,
+    SignalLostError,
+    VisitorError,
+)
+from triforium.visitor.opening import open_visitor
+from triforium.visitor.plan import CALL_PLAN, MediaPlan
+from triforium.visitor.publication import Publication
+from triforium.visitor.receiving import ReceivedTrack, TrackStatistics
+from triforium.visitor.roster import Roster
+from triforium.visitor.signal import SignalMessage
+from triforium.visitor.visitor import Visitor
+from triforium.visitor.world import VisitorWorld, memory_world, real_world
+
+__all__ = [
+    "CALL_PLAN",
+    "Habits",
+    "JoinRefusedError",
+    "LeftError",
+    "MediaPlan",
+    "Publication",
+    "PublishRefusedError",
+    "ReceivedTrack",
+    "Roster",
+    "SignalLostError",
+    "SignalMessage",
+    "TrackStatistics",
+    "Visitor",
+    "VisitorError",
+    "VisitorWorld",
+    "memory_world",
+    "open_visitor",
+    "real_world",
+]

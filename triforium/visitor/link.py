@@ -1,0 +1,173 @@
+"""One of a visitor's peer connections: its own socket, the controlling end of ICE, the client's part of DTLS."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final
+
+import trio
+
+from rtp.datachannel import ChannelParameters, DataChannels
+from rtp.dtls import DtlsRole, DtlsTransport
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID
+from rtp.ice.candidates import Candidate, host_candidate, new_credentials, parse_candidate
+from rtp.ice.controlling import IceControllingAgent
+from rtp.ice.outputs import ConsentLost, IceOutput
+from rtp.sctp.association import SctpAssociation
+from rtp.sdp.codecs import Codec
+from rtp.sdp.description import Setup
+from rtp.sdp.negotiation import Negotiation
+from rtp.sdp.transceiver import Capabilities, LocalTransport, Transceiver
+from rtp.transport import Lost, PeerTransport, TransportOutput
+from rtp.units import Path, Ssrc
+from sfu.transport.connection import ConnectionOwner, PeerConnection
+from sfu.transport.endpoint import UdpEndpoint
+from triforium.visitor.media import VisitorMedia
+from triforium.visitor.sending import Sender
+from triforium.visitor.socket import MovableSocket
+from triforium.visitor.world import VisitorWorld
+
+CAPABILITIES: Final = Capabilities(
+    audio=(Codec("audio/opus", 111, 48_000, 2, "minptime=10;useinbandfec=1"),),
+    video=(Codec("video/VP8", 96, 90_000, 1, "", ("goog-remb", "ccm fir", "nack pli")),),
+    audio_extensions=(MID, AUDIO_LEVEL, ABS_SEND_TIME),
+    video_extensions=(MID, ABS_SEND_TIME),
+)
+"""What a visitor sends and receives."""
+
+CHANNELS: Final = (
+    ChannelParameters("_lossy", ordered=False, max_retransmits=0),
+    ChannelParameters("_reliable"),
+    ChannelParameters("_data_track", ordered=False, max_retransmits=0),
+)
+"""The data channels that LiveKit's clients open, in JavaScript's order."""
+
+
+class Link:
+    """A peer connection as a client has it."""
+
+    def __init__(self, world: VisitorWorld, owner: ConnectionOwner, *, cname: str, tell: Callable[[], None]) -> None:
+        dice = world.random
+        self.socket = MovableSocket(world.host, world.open_socket)
+        self.endpoint = UdpEndpoint([self.socket])
+        self._dice = dice
+        self._ice = IceControllingAgent(
+            new_credentials(dice.randbytes),
+            tie_breaker=dice.getrandbits(64),
+            new_transaction_id=lambda: dice.randbytes(12),
+        )
+        self._dtls = DtlsTransport(world.certificate, DtlsRole.CLIENT, world.dtls)
+        transport = PeerTransport(self._ice, self._dtls)
+        self.connection = PeerConnection(transport, self.endpoint, owner)
+        self.connection.answer_to(self._ice.local.ufrag)
+        self.media = VisitorMedia(self.connection, ssrc=self.new_ssrc(), cname=cname, wall=world.wall, tell=tell)
+        self.connection.media = self.media
+        self.negotiation = Negotiation(
+            LocalTransport(self._ice.local, world.certificate.fingerprint, (), lite=False, setup=Setup.ACTIVE),
+            receive=CAPABILITIES,
+            send=CAPABILITIES,
+            session_id=dice.getrandbits(62),
+            with_data=True,
+        )
+
+    @property
+    def candidate(self) -> Candidate:
+        """Where we can be reached, as far as we know."""
+        return host_candidate(self.socket.address, 0)
+
+    @property
+    def is_established(self) -> bool:
+        """Whether media can flow."""
+        return self.connection.connected
+
+    async def run(self) -> None:
+        """Carry datagrams and keep timers until cancelled.
+
+        Raises:
+            PeerConnectionLostError: the handshake failed, or the server stopped answering.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.endpoint.run)
+                await self.connection.run()
+        finally:
+            self.socket.close()
+
+    def new_ssrc(self) -> Ssrc:
+        """Draw an SSRC."""
+        return Ssrc(self._dice.randrange(1, 1 << 32))
+
+    def open_channels(self) -> None:
+        """Offer a data section, and open LiveKit's channels in it."""
+        self.negotiation.add_data_section()
+        channels = self._attach_channels()
+        for parameters in CHANNELS:
+            channels.open(parameters, trio.current_time())
+
+    def apply_answer(self, sdp: str) -> None:
+        """Take the server's answer. Raises DecodeError or NegotiationError."""
+        self.negotiation.receive_answer(sdp)
+        self._described()
+
+    def answer(self, sdp: str) -> str:
+        """Take the server's offer and return our answer. Raises DecodeError or NegotiationError."""
+        self.negotiation.receive_offer(sdp)
+        for transceiver in self.negotiation.transceivers:
+            transceiver.direction = transceiver.direction.of(sends=transceiver.local_track is not None, receives=True)
+        answer = self.negotiation.create_answer()
+        self._described()
+        return answer
+
+    def add_candidate(self, text: str) -> None:
+        """Check one more of the server's addresses: a candidate as trickled. Raises DecodeError."""
+        self._check(parse_candidate(text))
+
+    def migrate(self, host: str) -> None:
+        """Move to another local address, and look for the server from there at once."""
+        self.socket.move(host)
+        self.connection.do(lambda now: _outputs(self._ice.migrate(self.socket.address, now)))
+
+    def hang_up(self) -> None:
+        """Say goodbye to the server's transport."""
+        self.connection.close()
+
+    def start_sender(self, sender: Sender, transceiver: Transceiver) -> None:
+        """Send as the section was agreed, if it was."""
+        if transceiver.mid is not None and transceiver.codecs and transceiver.current_direction.sends:
+            sender.agree(transceiver.codecs[0].payload_type, transceiver.mid, transceiver.extensions)
+            self.media.transport_changed()
+
+    def _described(self) -> None:
+        """Set ICE, DTLS and the data channels up as the server's last description says."""
+        remote = self.negotiation.remote
+        assert remote is not None, "a description was just taken"
+        self._ice.set_remote(remote.credentials)
+        self._dtls.set_remote_fingerprints(remote.fingerprints)
+        if self.negotiation.data_mid is not None and self.connection.transport.channels is None:
+            self._attach_channels()
+        for candidate in remote.candidates:
+            self._check(candidate)
+        self.connection.reschedule()
+
+    def _check(self, candidate: Candidate) -> None:
+        local = self.socket.address
+        same_family = candidate.is_usable and (ip_address(candidate.address[0]).version == ip_address(local[0]).version)
+        if same_family and candidate.transport == "udp":
+            path = Path(local, candidate.address)
+            self.connection.expect_on(path)
+            self.connection.do(lambda now: _outputs(self._ice.add_remote_candidate(path, now)))
+
+    def _attach_channels(self) -> DataChannels:
+        association = SctpAssociation(
+            tag=self._dice.randrange(1, 1 << 32),
+            initial_tsn=self._dice.getrandbits(32),
+            cookie_secret=self._dice.randbytes(32),
+        )
+        channels = DataChannels(association, is_dtls_client=True)
+        self.connection.do(lambda now: self.connection.transport.attach_channels(channels, now, initiate=True))
+        return channels
+
+
+def _outputs(outputs: list[IceOutput]) -> list[TransportOutput]:
+    return [
+        Lost("no sign of life from the server") if isinstance(output, ConsentLost) else output for output in outputs
+    ]

@@ -1,0 +1,169 @@
+"""The RTP and RTCP of one of a visitor's connections: what it sends, what it receives, and what is reported of both."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import trio
+
+from rtp.errors import DecodeError
+from rtp.packet import parse_header
+from rtp.rtcp.compound import RtcpPacket, parse_compound, serialize_compound
+from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
+from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
+from rtp.rtcp.source_description import SourceDescription
+from rtp.units import Ssrc
+from sfu.transport.connection import PeerConnection
+from triforium.visitor.receiving import ReceivedTrack
+from triforium.visitor.sending import Sender
+
+REPORT_SECONDS: Final = 1.0
+"""Between reports of what was sent and received."""
+
+MAX_BLOCKS: Final = 31
+"""What one report holds (RFC 3550 §6.4.1)."""
+
+ESTIMATE_BPS: Final = 20_000_000
+"""The REMB that we send: there is always room for more."""
+
+
+class VisitorMedia:
+    """All the streams of one connection. A `MediaSink`: its timers are the senders' beats and the reports.
+
+    `tell` is called after each packet of a track. `unexpected_packets` counts RTP on SSRCs that no description named, and
+    `malformed` what could not be read.
+    """
+
+    def __init__(
+        self,
+        connection: PeerConnection,
+        *,
+        ssrc: Ssrc,
+        cname: str,
+        wall: Callable[[], float],
+        tell: Callable[[], None],
+    ) -> None:
+        self.unexpected_packets = 0
+        self.malformed = 0
+        self._connection = connection
+        self._ssrc = ssrc
+        self._cname = cname
+        self._wall = wall
+        self._tell = tell
+        self._senders: dict[Ssrc, Sender] = {}
+        self._tracks: dict[Ssrc, ReceivedTrack] = {}
+        self._report_at: float | None = None
+
+    @property
+    def senders(self) -> list[Sender]:
+        """What is sent here."""
+        return list(self._senders.values())
+
+    def add_sender(self, sender: Sender) -> None:
+        """Send `sender`'s packets here, as soon as the connection is up."""
+        self._senders[sender.ssrc] = sender
+        self.transport_changed()
+
+    def remove_sender(self, sender: Sender) -> None:
+        """Send them no more."""
+        del self._senders[sender.ssrc]
+
+    def expect(self, tracks: dict[Ssrc, ReceivedTrack]) -> None:
+        """Learn which tracks come here, and on which SSRCs; what is not in `tracks` is expected no longer."""
+        self._tracks = tracks
+
+    def receive_rtp(self, packet: bytes, now: float) -> None:
+        """Take one RTP packet."""
+        try:
+            header = parse_header(packet)
+            track = self._tracks.get(header.ssrc)
+            if track is None:
+                self.unexpected_packets += 1
+                return
+            track.receive(packet, header, now)
+            if track.wants_key_frame(now):
+                self._send([PictureLossIndication(self._ssrc, header.ssrc)])
+            self._tell()
+        except DecodeError:
+            self.malformed += 1
+
+    def receive_rtcp(self, packet: bytes, now: float) -> None:
+        """Take one RTCP compound."""
+        try:
+            parts = parse_compound(packet)
+        except DecodeError:
+            self.malformed += 1
+            return
+        for part in parts:
+            self._receive_part(part, now)
+
+    def transport_changed(self) -> None:
+        """Begin to send when the connection is up."""
+        if self._connection.connected:
+            now = trio.current_time()
+            for sender in self._senders.values():
+                sender.start(now)
+            if self._report_at is None:
+                self._report_at = now + REPORT_SECONDS
+            self._connection.reschedule()
+
+    def next_timeout(self) -> float | None:
+        """Return when the next packet or report is due."""
+        if not self._connection.connected:
+            return None
+        timeouts = [sender.next_timeout() for sender in self._senders.values()]
+        return min((due for due in (*timeouts, self._report_at) if due is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Send what is due."""
+        srtp, path = self._connection.transport.srtp, self._connection.selected
+        if srtp is None or path is None:
+            return
+        for sender in self._senders.values():
+            for packet in sender.take(now):
+                self._connection.endpoint.queue(srtp.protect(packet), path)
+        if self._report_at is not None and now >= self._report_at:
+            self._report_at = now + REPORT_SECONDS
+            self._send(self._reports(now))
+
+    def _reports(self, now: float) -> Iterator[RtcpPacket]:
+        wall = self._wall()
+        sent = [report for sender in self._senders.values() if (report := sender.report(now, wall)) is not None]
+        blocks = tuple(block for track in self._tracks.values() if (block := track.report_block(now)) is not None)
+        yield from sent
+        for at in range(0, len(blocks), MAX_BLOCKS):
+            yield ReceiverReport(self._ssrc, blocks[at : at + MAX_BLOCKS])
+        if not blocks and not sent:
+            yield ReceiverReport(self._ssrc)
+        yield SourceDescription(tuple((report.ssrc, self._cname) for report in sent) or ((self._ssrc, self._cname),))
+        if blocks:
+            yield ReceiverEstimatedMaxBitrate(self._ssrc, ESTIMATE_BPS, tuple(block.ssrc for block in blocks))
+
+    def _receive_part(self, part: RtcpPacket, now: float) -> None:
+        match part:
+            case SenderReport():
+                track = self._tracks.get(part.ssrc)
+                if track is not None:
+                    track.receive_sender_report(part.ntp, part.rtp_timestamp, now)
+                self._receive_blocks(part.blocks)
+            case ReceiverReport():
+                self._receive_blocks(part.blocks)
+            case PictureLossIndication():
+                self._request_key_frames([part.media_ssrc])
+            case FullIntraRequest():
+                self._request_key_frames(ssrc for ssrc, _ in part.commands)
+            case _:
+                pass  # goodbyes, names and estimates change nothing for us
+
+    def _receive_blocks(self, blocks: Iterable[ReportBlock]) -> None:
+        for block in blocks:
+            if block.ssrc in self._senders:
+                self._senders[block.ssrc].reported()
+
+    def _request_key_frames(self, ssrcs: Iterable[Ssrc]) -> None:
+        for ssrc in ssrcs:
+            if ssrc in self._senders:
+                self._senders[ssrc].request_key_frame()
+
+    def _send(self, packets: Iterable[RtcpPacket]) -> None:
+        self._connection.send_rtcp(serialize_compound(packets))

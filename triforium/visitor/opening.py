@@ -1,0 +1,77 @@
+"""The way in: join, be in the room for a block, and leave."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import trio
+
+from rtp.units import Address
+from triforium.visitor.connections import Habits
+from triforium.visitor.plan import MediaPlan
+from triforium.visitor.signal import SignalConnection
+from triforium.visitor.visitor import GOODBYE_SECONDS, Visitor
+from triforium.visitor.world import VisitorWorld
+
+
+@asynccontextmanager
+async def open_visitor(
+    world: VisitorWorld,
+    server: Address | str,
+    token: str,
+    *,
+    single_connection: bool,
+    habits: Habits = Habits.JAVASCRIPT,
+    plan: MediaPlan | None = None,
+    auto_subscribe: bool = True,
+    use_json: bool = False,
+) -> AsyncIterator[Visitor]:
+    """Join a room, be in it inside the block, and leave it with the block.
+
+    Args:
+        world: network, time and chance.
+        server: its HTTP address, or a URL with one ("ws://127.0.0.1:7880"); no TLS.
+        token: an access token.
+        single_connection: whether to use the layout with one peer connection (`/rtc/v1`), else that with two.
+        habits: whose manners to have.
+        plan: how much media to send, and what to expect of others.
+        auto_subscribe: whether to get every track that anybody publishes.
+        use_json: whether to send JSON text frames.
+
+    Raises:
+        JoinRefusedError: the server said no.
+        LeftError: it let us in and sent us away at once.
+        SignalLostError: it closed the connection instead.
+        OSError: nobody is there.
+    """
+    visitor = Visitor(
+        world,
+        single_connection=single_connection,
+        habits=habits,
+        plan=plan,
+        auto_subscribe=auto_subscribe,
+    )
+    try:
+        address = parse_server(server)
+        async with await world.connect(address) as stream:
+            signal = SignalConnection(stream, use_json=use_json)
+            await visitor.enter(signal, address, token)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(visitor.run, signal)
+                try:
+                    yield visitor
+                finally:
+                    with trio.move_on_after(2 * GOODBYE_SECONDS, shield=True):
+                        await visitor.leave()
+    finally:
+        visitor.close()
+
+
+def parse_server(server: Address | str) -> Address:
+    """Return the address of a server, which may be given as a URL. Raises ValueError if it is none."""
+    if not isinstance(server, str):
+        return server
+    parts = urlsplit(server)
+    if parts.scheme not in {"ws", "http"} or parts.hostname is None:
+        raise ValueError(f"a server is ws://HOST:PORT, not {server}")
+    return parts.hostname, parts.port or 80
