@@ -57,7 +57,8 @@ class LineProcess:
     async def run(self) -> None:
         """Read answers until the process ends its output."""
         try:
-            async for line in read_lines(self._process.stdout):
+            lines = LineReader(self._process.stdout)
+            while (line := await lines.read_line()) is not None:
                 answer = json.loads(line)
                 async with self._changed:
                     self._answers[answer["id"]] = answer
@@ -89,10 +90,19 @@ async def open_line_process(name: str, command: Sequence[str | Path], log: Path)
             await process.wait()
 
 
-async def read_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
-    """Split what arrives into lines. Ends with the stream."""
-    rest = b""
-    async for chunk in stream:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
+class LineReader:
+    """Splits what arrives on a stream into lines."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
+        self._rest = b""
+
+    async def read_line(self) -> bytes | None:
+        """Wait for the next line. None at the end of the stream."""
+        while b"\n" not in self._rest:
+            chunk = await self._stream.receive_some()
+            if not chunk:
+                return None
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line

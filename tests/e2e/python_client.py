@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import sys
-from contextlib import suppress
 
 import numpy as np
 from livekit import rtc
@@ -33,8 +32,9 @@ class Watched:
         self._frames = 0
         self._first_frame_seconds = None
         self._last = None
+        self._reading = asyncio.create_task(self._read())  # ends with the stream
 
-    async def run(self):
+    async def _read(self):
         async for event in self._stream:
             if self._first_frame_seconds is None:
                 self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
@@ -57,8 +57,9 @@ class Heard:
         self._stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)
         self._energy = 0.0
         self._recent = np.zeros(SAMPLE_RATE // 4)
+        self._reading = asyncio.create_task(self._read())  # ends with the stream
 
-    async def run(self):
+    async def _read(self):
         async for event in self._stream:
             samples = np.frombuffer(event.frame.data, np.int16) / 32768
             self._energy += float(np.square(samples).sum()) / SAMPLE_RATE
@@ -92,9 +93,9 @@ class Participant:
 
     def __init__(self):
         self._room = None
-        self._tasks = {}
+        self._publishing = []
         self._received = {}
-        self._published = {}
+        self._published = []
         self._reason = None
         self._joined_at = 0.0
 
@@ -108,32 +109,35 @@ class Participant:
 
     async def do_publish(self, colour, frequency):
         camera, microphone = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
-        self._start("show", show(camera, colour))
-        self._start("sound", sound(microphone, frequency))
+        self._publishing = [
+            asyncio.create_task(show(camera, colour)),
+            asyncio.create_task(sound(microphone, frequency)),
+        ]
         tracks = [
             (rtc.LocalVideoTrack.create_video_track("camera", camera), rtc.TrackSource.SOURCE_CAMERA),
             (rtc.LocalAudioTrack.create_audio_track("microphone", microphone), rtc.TrackSource.SOURCE_MICROPHONE),
         ]
         for track, source in tracks:
             options = rtc.TrackPublishOptions(source=source)
-            publication = await self._room.local_participant.publish_track(track, options)
-            self._published[SOURCES[source]] = publication
+            self._published.append(await self._room.local_participant.publish_track(track, options))
 
-    async def do_mute(self, source):
-        self._published[source].track.mute()
+    async def do_mute(self):
+        for publication in self._published:
+            publication.track.mute()
 
-    async def do_unmute(self, source):
-        self._published[source].track.unmute()
+    async def do_unmute(self):
+        for publication in self._published:
+            publication.track.unmute()
 
-    async def do_unpublish(self, source):
-        await self._room.local_participant.unpublish_track(self._published.pop(source).sid)
+    async def do_unpublish(self):
+        for publication in self._published:
+            await self._room.local_participant.unpublish_track(publication.sid)
+        await self._stop_publishing()
 
     async def do_leave(self):
         await self._room.disconnect()
-        for name in list(self._tasks):
-            await self._stop(name)
+        await self._stop_publishing()
         self._received.clear()
-        self._published.clear()
 
     async def do_state(self):
         return {
@@ -154,7 +158,6 @@ class Participant:
     def _on_track_subscribed(self, track, publication, participant):
         video = track.kind == rtc.TrackKind.KIND_VIDEO
         self._received[publication.sid] = Watched(track, self._joined_at) if video else Heard(track)
-        self._start(publication.sid, self._received[publication.sid].run())
 
     def _on_track_unsubscribed(self, track, publication, participant):
         self._received.pop(publication.sid, None)
@@ -162,14 +165,12 @@ class Participant:
     def _on_disconnected(self, reason):
         self._reason = rtc.DisconnectReason.Name(reason)
 
-    def _start(self, name, work):
-        self._tasks[name] = asyncio.get_running_loop().create_task(work)
-
-    async def _stop(self, name):
-        task = self._tasks.pop(name)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    async def _stop_publishing(self):
+        for task in self._publishing:
+            task.cancel()
+        await asyncio.gather(*self._publishing, return_exceptions=True)
+        self._publishing.clear()
+        self._published.clear()
 
 
 async def answer(participant, request):

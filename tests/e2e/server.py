@@ -12,7 +12,7 @@ from typing import Final
 import trio
 from livekit import api
 
-from tests.e2e.line_process import read_lines
+from tests.e2e.line_process import LineReader
 
 KEY, SECRET = "devkey", "secret" * 6  # as long as RFC 7518 wants it
 START_SECONDS: Final = 15
@@ -57,7 +57,7 @@ async def open_server(folder: Path, config: Mapping[str, object]) -> AsyncIterat
         process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=errors)
     try:
         async with trio.open_nursery() as nursery:
-            lines = read_lines(process.stdout)
+            lines = LineReader(process.stdout)
             server = RunningServer(process, await _find_url(lines), log)
             nursery.start_soon(_drain, lines)
             yield server
@@ -68,15 +68,15 @@ async def open_server(folder: Path, config: Mapping[str, object]) -> AsyncIterat
             await process.wait()
 
 
-async def _find_url(lines: AsyncIterator[bytes]) -> str:
+async def _find_url(lines: LineReader) -> str:
     with trio.fail_after(START_SECONDS):
-        async for line in lines:
+        while (line := await lines.read_line()) is not None:
             if found := re.search(rb"LIVEKIT_URL=(\S+)", line):
                 return found[1].decode()
     raise AssertionError("the server ended without telling its address: see server.log")
 
 
-async def _drain(lines: AsyncIterator[bytes]) -> None:
+async def _drain(lines: LineReader) -> None:
     """Read on, so that the server is never held up by what it says."""
-    async for _ in lines:
+    while await lines.read_line() is not None:
         pass

@@ -1,0 +1,79 @@
+"""What participants do in a room, whatever they are made of."""
+
+from functools import partial
+from typing import Final
+
+from tests.e2e.meeting import DUAL, SINGLE, Kind, Meeting, Participant, at_once
+
+LATE_SECONDS: Final = 2
+"""From beginning to join to the first picture of somebody who is there already."""
+
+
+async def perceive_each_other(alice: Participant, bob: Participant) -> None:
+    await at_once(partial(alice.perceives, bob), partial(bob.perceives, alice))
+
+
+async def meet(alice: Participant, bob: Participant) -> None:
+    """Join at the same time, publish, see and hear each other."""
+    await at_once(alice.join, bob.join)
+    await at_once(alice.publish, bob.publish)
+    await perceive_each_other(alice, bob)
+
+
+async def mute_and_unmute(meeting: Meeting, kind: Kind) -> None:
+    """Stop being seen and heard, and begin again; one layout from the other."""
+    alice = await meeting.invite("alice", kind, SINGLE)
+    bob = await meeting.invite("bob", kind, DUAL)
+    await meet(alice, bob)
+
+    await at_once(alice.mute, bob.mute)
+    await alice.until(lambda view: view.video("bob").muted and view.audio("bob").muted)
+    await bob.until(lambda view: view.video("alice").muted and view.audio("alice").muted)
+    await at_once(partial(alice.perceives_nothing_of, bob), partial(bob.perceives_nothing_of, alice))
+
+    await at_once(alice.unmute, bob.unmute)
+    await alice.until(lambda view: not view.video("bob").muted and not view.audio("bob").muted)
+    await bob.until(lambda view: not view.video("alice").muted and not view.audio("alice").muted)
+    await perceive_each_other(alice, bob)
+
+
+async def come_late_and_come_back(meeting: Meeting, kind: Kind, layout: str) -> None:
+    """Have video at once in a room where somebody publishes already, the second time too."""
+    alice = await meeting.invite("alice", kind, layout)
+    bob = await meeting.invite("bob", kind, layout)
+    await alice.join()
+    await alice.publish()
+
+    await bob.join()
+    assert (await bob.sees(alice)).first_frame_seconds < LATE_SECONDS
+    await bob.publish()
+    await alice.perceives(bob)
+
+    await bob.leave()
+    await alice.until(lambda view: "bob" not in view.participants)
+    await bob.join()
+    assert (await bob.sees(alice)).first_frame_seconds < LATE_SECONDS
+    await bob.publish()
+    await alice.perceives(bob)
+
+
+async def unpublish_and_publish_again(meeting: Meeting, kind: Kind) -> None:
+    """Take tracks back, on both sides at once, so that their media sections are used again."""
+    alice = await meeting.invite("alice", kind, SINGLE)
+    bob = await meeting.invite("bob", kind, DUAL)
+    await meet(alice, bob)
+    await at_once(alice.unpublish, bob.unpublish)
+    await alice.until(lambda view: view.participants == {"bob": {}})
+    await bob.until(lambda view: view.participants == {"alice": {}})
+    await at_once(alice.publish, bob.publish)
+    await perceive_each_other(alice, bob)
+
+
+async def be_told_of_a_shutdown(meeting: Meeting, kind: Kind) -> None:
+    """Be in a call when the server gets SIGTERM."""
+    alice = await meeting.invite("alice", kind, SINGLE)
+    bob = await meeting.invite("bob", kind, DUAL)
+    await meet(alice, bob)
+    await meeting.server.stop()
+    for participant in (alice, bob):
+        assert (await participant.until(lambda view: not view.connected)).reason == "SERVER_SHUTDOWN"

@@ -1,0 +1,53 @@
+"""A published UDP port, as a container's: datagrams to one address are sent on to another, and back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+DATAGRAM_BYTES = 2048
+
+_Address = tuple[str, int]
+
+
+class PublishedPort:
+    """Made by `open_published_port`. `forwarded` counts datagrams in both directions."""
+
+    def __init__(self, outside: trio.socket.SocketType, inside: str, nursery: trio.Nursery) -> None:
+        self.number = outside.getsockname()[1]
+        self.forwarded = 0
+        self._outside = outside
+        self._inside = inside
+        self._nursery = nursery
+        self._flows: dict[_Address, trio.socket.SocketType] = {}
+
+    async def run(self) -> None:
+        """Carry what comes from outside. Each sender gets a port of its own inside, as address translation does."""
+        while True:
+            datagram, sender = await self._outside.recvfrom(DATAGRAM_BYTES)
+            flow = self._flows.get(sender)
+            if flow is None:
+                flow = self._flows[sender] = trio.socket.socket(type=trio.socket.SOCK_DGRAM)
+                await flow.connect((self._inside, self.number))
+                self._nursery.start_soon(self._carry_back, flow, sender)
+            self.forwarded += 1
+            await flow.send(datagram)
+
+    async def _carry_back(self, flow: trio.socket.SocketType, sender: _Address) -> None:
+        with flow:
+            while True:
+                datagram = await flow.recv(DATAGRAM_BYTES)
+                self.forwarded += 1
+                await self._outside.sendto(datagram, sender)
+
+
+@asynccontextmanager
+async def open_published_port(outside: str, inside: str) -> AsyncIterator[PublishedPort]:
+    """Forward a free port of the address `outside` to the same port of `inside`, for as long as the block lasts."""
+    with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as socket:
+        await socket.bind((outside, 0))
+        async with trio.open_nursery() as nursery:
+            port = PublishedPort(socket, inside, nursery)
+            nursery.start_soon(port.run)
+            yield port
+            nursery.cancel_scope.cancel()
