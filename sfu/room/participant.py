@@ -181,19 +181,20 @@ class Participant:
             await self._closing.wait()
             nursery.cancel_scope.cancel(f"leaving: {self.close_reason}")
 
-    def leave(self) -> list[Publication]:
-        """Say goodbye and let go of what keeps others busy; return what was published. Never blocks. Once only."""
+    def leave(self) -> None:
+        """Say goodbye and let go of what keeps others busy. Never blocks. Once only."""
         assert self.close_reason is not None, "whoever leaves has a reason"
         self.has_left = True
         self.state = models.ParticipantInfo.DISCONNECTED
         self.tell(projections.leave_request(self.close_reason))
         if self._sink is not None:
             self._sink.close()
-        self.subscriber.close()
-        publications = self.publisher.withdraw()
-        self.subscriber.peer.connection.close()
-        self.publisher.peer.connection.close()
-        return publications
+        try:
+            self.publisher.withdraw()
+            self.subscriber.close()
+        finally:  # whatever may be wrong with a track, the endpoint is to forget us
+            self.subscriber.peer.connection.close()
+            self.publisher.peer.connection.close()
 
     # Verbs of the client
 

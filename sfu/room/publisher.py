@@ -166,15 +166,13 @@ class Publisher:
         """Sum up what came in, of tracks that are gone too."""
         return sum((publication.media.receiver.totals() for publication in self.publications.values()), self._gone)
 
-    def withdraw(self) -> list[Publication]:
-        """Take back everything at once, and return what it was; whoever leaves tells of it in its own way."""
-        publications = list(self.publications.values())
+    def withdraw(self) -> None:
+        """Take back everything at once; whoever leaves tells of it in its own way."""
         for mid in list(self._by_mid):
             self.peer.media.stop_receiving(mid)
         self._by_mid.clear()
         self.publications.clear()
         self._pending.clear()
-        return publications
 
     def _sending(self) -> Iterable[Transceiver]:
         """Yield the sections in which the client sends something that we can take."""

@@ -3,6 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -118,8 +119,11 @@ class Room:
         participant.close(reason)
         if participant.has_left:
             return
-        logger.info("%s left %s: %s", participant.identity, self.name, participant.summary())
-        publications = participant.leave()
+        publications = list(participant.publisher.publications.values())
+        with self._fence(participant):
+            logger.info("%s left %s: %s", participant.identity, self.name, participant.summary())
+        with self._fence(participant):
+            participant.leave()
         if self.participants.get(participant.identity) is participant:  # it may have been replaced
             del self.participants[participant.identity]
         self._left_at = trio.current_time()
@@ -160,6 +164,14 @@ class Room:
         for person in self.participants.values():
             person.wishes.forget(track.sid)
             person.tracks_changed.notify()
+
+    @contextmanager
+    def _fence(self, participant: Participant) -> Iterator[None]:
+        """Let nothing out: who cannot even leave in order is gone all the same, and the room goes on."""
+        try:
+            yield
+        except Exception:
+            logger.exception("%s: %s did not leave in order", self.name, participant.identity)
 
     async def _host(self, participant: Participant) -> None:
         try:
