@@ -6,13 +6,21 @@ from typing import Final, TypeAlias
 
 from rtp.errors import DecodeError
 from rtp.rtcp.goodbye import Goodbye, parse_goodbye
-from rtp.rtcp.header import HEADER, VERSION, PacketType, PayloadFeedbackFormat, serialize_packet
+from rtp.rtcp.header import (
+    HEADER,
+    VERSION,
+    PacketType,
+    PayloadFeedbackFormat,
+    TransportFeedbackFormat,
+    serialize_packet,
+)
 from rtp.rtcp.key_frame_request import (
     FullIntraRequest,
     PictureLossIndication,
     parse_full_intra_request,
     parse_picture_loss_indication,
 )
+from rtp.rtcp.nack import GenericNack, parse_generic_nack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate, parse_remb
 from rtp.rtcp.reports import ReceiverReport, SenderReport, parse_receiver_report, parse_sender_report
 from rtp.rtcp.source_description import SourceDescription, parse_source_description
@@ -41,6 +49,7 @@ RtcpPacket: TypeAlias = (
     | ReceiverReport
     | SourceDescription
     | Goodbye
+    | GenericNack
     | PictureLossIndication
     | FullIntraRequest
     | ReceiverEstimatedMaxBitrate
@@ -94,6 +103,8 @@ def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
             return parse_source_description(count, body)
         case PacketType.GOODBYE:
             return parse_goodbye(count, body)
+        case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedbackFormat.NACK:
+            return parse_generic_nack(body)
         case PacketType.PAYLOAD_FEEDBACK:
             feedback = _parse_payload_feedback(count, body)
             return Unrecognised(packet_type, count, body) if feedback is None else feedback

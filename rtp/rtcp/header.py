@@ -22,7 +22,14 @@ class PacketType(IntEnum):
     RECEIVER_REPORT = 201
     SOURCE_DESCRIPTION = 202
     GOODBYE = 203
+    TRANSPORT_FEEDBACK = 205
     PAYLOAD_FEEDBACK = 206
+
+
+class TransportFeedbackFormat(IntEnum):
+    """The transport-layer feedback messages that we read and write: the count field tells which."""
+
+    NACK = 1  # RFC 4585 §6.2.1
 
 
 class PayloadFeedbackFormat(IntEnum):

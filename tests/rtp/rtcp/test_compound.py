@@ -8,6 +8,7 @@ from rtp.errors import DecodeError, LocalProtocolError
 from rtp.rtcp.compound import RtcpPacket, Unrecognised, parse_compound, serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
@@ -30,7 +31,7 @@ def name(packet: RtcpPacket) -> str:
             return "FIR"
         case ReceiverEstimatedMaxBitrate():
             return "REMB"
-        case Unrecognised(205, 1):
+        case GenericNack():
             return "NACK"
         case Unrecognised(205, 15):
             return "TWCC"
@@ -157,6 +158,8 @@ def test_padding_is_taken_off_even_if_it_is_not_whole_words(padding: str) -> Non
         "81cb0002 00000001 05616263",  # reason runs past the end
         "81cb0002 00000001 01ff0000",  # not UTF-8
         "81ce0001 00000001",  # PLI without a media source
+        "81cd0001 00000001",  # NACK without a media source
+        "81cd0002 00000001 00000002",  # NACK of nothing
         "84ce0003 00000001 00000000 00000002",  # half a command of FIR
         "84ce0001 00000001",
         "8fce0003 00000001 00000000 52454d42",  # REMB without a bitrate
@@ -208,6 +211,9 @@ PACKETS = st.one_of(
     st.builds(SourceDescription, st.lists(st.tuples(SSRCS, TEXT), max_size=31).map(tuple)),
     st.builds(Goodbye, st.lists(SSRCS, max_size=31).map(tuple), TEXT),
     st.builds(PictureLossIndication, SSRCS, SSRCS),
+    st.builds(
+        GenericNack, SSRCS, SSRCS, st.sets(st.integers(0, 0xFFFF), min_size=1, max_size=60).map(sorted).map(tuple)
+    ),
     st.builds(FullIntraRequest, SSRCS, st.lists(st.tuples(SSRCS, st.integers(0, 255)), max_size=8).map(tuple)),
     st.builds(
         ReceiverEstimatedMaxBitrate,
