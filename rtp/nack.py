@@ -40,11 +40,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFrameNeeded:
+class KeyframeNeeded:
     """Packets were given up: a decoder can go on only at a key frame. Nothing to worry about in audio."""
 
 
-NackOutput: TypeAlias = Request | KeyFrameNeeded
+NackOutput: TypeAlias = Request | KeyframeNeeded
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,11 @@ class NackGenerator:
         self._missed = self._requested = self._requests = self._recovered = self._abandoned = 0
 
     def receive_packet(
-        self, sequence: int, now: float, *, is_key_frame: bool = False, is_resend: bool = False
+        self, sequence: int, now: float, *, is_keyframe: bool = False, is_resend: bool = False
     ) -> list[NackOutput]:
         """Note a packet: media or padding, new or again.
 
-        `is_key_frame` says that a key frame starts here; `is_resend` that it came as a retransmission (RFC 4588), and
+        `is_keyframe` says that a key frame starts here; `is_resend` that it came as a retransmission (RFC 4588), and
         so can only be the answer to a request.
         """
         highest = self._highest
@@ -96,10 +96,10 @@ class NackGenerator:
             self._highest = sequence
         elif sequence > highest:
             self._highest = sequence
-            return self._miss(range(highest + 1, sequence), now, is_key_frame=is_key_frame)
+            return self._miss(range(highest + 1, sequence), now, is_keyframe=is_keyframe)
         elif (missing := self._missing.pop(sequence, None)) is not None:
             self._receive_missing(missing, now, is_resend=is_resend)
-        if is_key_frame and self._missing:
+        if is_keyframe and self._missing:
             self._forget_before(sequence)
         return []
 
@@ -120,7 +120,7 @@ class NackGenerator:
         for sequence in exhausted:
             del self._missing[sequence]
         self._abandoned += len(exhausted)
-        outputs: list[NackOutput] = [KeyFrameNeeded()] if exhausted else []
+        outputs: list[NackOutput] = [KeyframeNeeded()] if exhausted else []
         if wanted := tuple(sequence for sequence in due if sequence in self._missing):
             for sequence in wanted:
                 self._ask(self._missing[sequence], now)
@@ -132,10 +132,10 @@ class NackGenerator:
         """Return counts so far."""
         return NackStatistics(self._missed, self._requested, self._requests, self._recovered, self._abandoned)
 
-    def _miss(self, gap: range, now: float, *, is_key_frame: bool) -> list[NackOutput]:
+    def _miss(self, gap: range, now: float, *, is_keyframe: bool) -> list[NackOutput]:
         """Take note of the packets that were skipped by the newest."""
         self._missed += len(gap)
-        if is_key_frame:  # nobody needs what came before it
+        if is_keyframe:  # nobody needs what came before it
             self._forget_before(gap.stop)
             return []
         kept = gap if len(gap) <= MAX_MISSING else range(0)
@@ -148,7 +148,7 @@ class NackGenerator:
             self._missing[sequence] = _Missing(0, now + REORDER_SECONDS, now)
         self._find_due()
         self._abandoned += abandoned
-        return [KeyFrameNeeded()] if abandoned else []
+        return [KeyframeNeeded()] if abandoned else []
 
     def _receive_missing(self, missing: _Missing, now: float, *, is_resend: bool) -> None:
         if missing.tries:

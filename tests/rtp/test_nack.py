@@ -11,7 +11,7 @@ from rtp.nack import (
     MAX_MISSING,
     MAX_TRIES,
     MIN_INTERVAL_SECONDS,
-    KeyFrameNeeded,
+    KeyframeNeeded,
     NackGenerator,
     NackOutput,
     Request,
@@ -62,7 +62,7 @@ def test_all_that_is_due_goes_into_one_request() -> None:
 def test_each_request_is_waited_for_a_quarter_longer_and_after_the_last_a_key_frame_is_needed() -> None:
     nacks = generator(1, 3)
     outputs = run(nacks, until=10.0)
-    assert [output for _, output in outputs] == [Request((2,))] * MAX_TRIES + [KeyFrameNeeded()]
+    assert [output for _, output in outputs] == [Request((2,))] * MAX_TRIES + [KeyframeNeeded()]
     times = [time for time, _ in outputs]
     assert [later - time for time, later in pairwise(times)] == pytest.approx(
         [DEFAULT_ROUND_TRIP_SECONDS * 1.25**tries for tries in range(MAX_TRIES)]
@@ -106,7 +106,7 @@ def test_a_packet_that_may_only_have_been_late_and_one_asked_for_twice_measure_n
 
 def test_a_gap_too_big_to_be_asked_for_needs_a_key_frame_at_once() -> None:
     nacks = generator(1, 3)
-    assert nacks.receive_packet(3 + MAX_MISSING + 2, 0.0) == [KeyFrameNeeded()]
+    assert nacks.receive_packet(3 + MAX_MISSING + 2, 0.0) == [KeyframeNeeded()]
     assert nacks.next_timeout() is None, "what was missing before it is of no use either"
     assert nacks.statistics().abandoned == MAX_MISSING + 2
 
@@ -119,7 +119,7 @@ def test_a_gap_as_big_as_can_be_asked_for_is() -> None:
 
 def test_the_oldest_are_given_up_for_the_newest_and_that_needs_a_key_frame() -> None:
     nacks = generator(0, 61)
-    assert nacks.receive_packet(62 + MAX_MISSING - 60 + 5, 0.0) == [KeyFrameNeeded()]
+    assert nacks.receive_packet(62 + MAX_MISSING - 60 + 5, 0.0) == [KeyframeNeeded()]
     (request,) = nacks.handle_timeout(0.02)
     assert isinstance(request, Request)
     assert len(request.sequences) == MAX_MISSING
@@ -129,19 +129,19 @@ def test_the_oldest_are_given_up_for_the_newest_and_that_needs_a_key_frame() -> 
 
 def test_a_key_frame_later_than_the_gap_ends_the_wait_for_it() -> None:
     nacks = generator(1, 3)
-    assert nacks.receive_packet(4, 0.0, is_key_frame=True) == []
+    assert nacks.receive_packet(4, 0.0, is_keyframe=True) == []
     assert run(nacks, until=10.0) == []
 
 
 def test_a_key_frame_behind_the_gap_itself_needs_nothing_before_it() -> None:
     nacks = generator(1, 3)
-    assert nacks.receive_packet(1000, 0.0, is_key_frame=True) == []
+    assert nacks.receive_packet(1000, 0.0, is_keyframe=True) == []
     assert run(nacks, until=10.0) == []
 
 
 def test_what_is_missing_after_a_late_key_frame_is_still_asked_for() -> None:
     nacks = generator(1, 5, 7)
-    nacks.receive_packet(4, 0.0, is_key_frame=True)
+    nacks.receive_packet(4, 0.0, is_keyframe=True)
     assert nacks.handle_timeout(0.02) == [Request((6,))]
 
 
@@ -156,7 +156,7 @@ def test_requests_are_bounded_and_only_for_what_is_missing(arrivals: list[tuple[
     nacks, now, highest = NackGenerator(), 0.0, 1000
     seen: set[int] = set()
     tries: Counter[int] = Counter()
-    for step, elapsed, is_key_frame, is_resend in arrivals:
+    for step, elapsed, is_keyframe, is_resend in arrivals:
         now += elapsed
         outputs = run(nacks, until=now)
         for time, output in outputs:
@@ -170,7 +170,7 @@ def test_requests_are_bounded_and_only_for_what_is_missing(arrivals: list[tuple[
         sequence = highest + step
         seen.add(sequence)
         highest = max(highest, sequence)
-        nacks.receive_packet(sequence, now, is_key_frame=is_key_frame, is_resend=is_resend)
+        nacks.receive_packet(sequence, now, is_keyframe=is_keyframe, is_resend=is_resend)
     last = run(nacks, until=now + 60)
     assert nacks.next_timeout() is None, "a silent stream is not asked forever"
     assert all(output.sequences for _, output in last if isinstance(output, Request))
