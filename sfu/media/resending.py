@@ -1,0 +1,213 @@
+"""What one subscriber lost, sent again: which packet a number stood for, and whether it is worth another try.
+
+Theory of operation. Between two splices, all packets of a source are sent on with the same changes; so what was sent
+under a number is known from the run that it falls into and from the source's history, and nothing has to be kept for
+each packet that is sent. A packet that is sent again on its own SSRC is protected under the same nonce, so it must be
+what it was to the last byte (RFC 7714 §8): all that goes into it is a run's, which never changes, or its source's.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Generic, Protocol, TypeVar
+
+from rtp.extensions import abs_send_time, serialize_extensions
+from rtp.packet import build_packet
+from rtp.payload.rtx import rtx_payload
+from rtp.serial import unwrap
+from rtp.units import Ssrc
+from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
+
+MAX_RESENDS: Final = 3
+"""Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
+
+MAX_INTERVAL_SECONDS: Final = 0.1
+"""Answers for one packet are a round trip apart, or this if that is longer: sooner, the last may be on its way yet."""
+
+MAX_AGE: Final = 1000
+"""Packets, back from the newest: for a little more SRTP keeps books on what was sent, and no receiver waits so long."""
+
+MAX_RUNS: Final = 64
+"""Splices that are remembered: more would be fewer than 16 packets apart."""
+
+
+class Refusal(Enum):
+    """Why a packet that was asked for was not sent again."""
+
+    UNKNOWN = "never sent, or too long ago"
+    MISSING = "not received, or forgotten since"
+    TOO_SOON = "the last answer may be on its way"
+    TOO_OFTEN = "sent often enough"
+    HELD = "a key frame comes instead"
+
+
+class ForwardedFacts(Protocol):
+    """What has to be known of a packet, beside its bytes, to send it on."""
+
+    marker: bool
+    timestamp: int
+    payload_at: int
+    payload_end: int
+    arrived_at: float
+    vp8: Vp8Facts | None
+
+
+_FactsT = TypeVar("_FactsT", bound=ForwardedFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How packets are sent on, from the number `first` to the next run's.
+
+    `first` is unwrapped, and as sent. `sequence_offset` and `timestamp_offset` were added to the numbers of the source
+    that is called `epoch`, and `vp8` to its ids.
+    """
+
+    first: int
+    epoch: int
+    sequence_offset: int
+    timestamp_offset: int
+    payload_type: int
+    abs_send_time_id: int | None = None
+    vp8: Vp8Offsets = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Resend(Generic[_FactsT]):
+    """A packet to send again: its number as it was sent, unwrapped; its source's packet; and how that was sent on."""
+
+    number: int
+    run: Run
+    packet: bytes
+    facts: _FactsT
+
+    def serialize(self, ssrc: Ssrc) -> bytes:
+        """Return what was sent, byte by byte, to be sent on the same SSRC again."""
+        return build_packet(
+            payload_type=self.run.payload_type,
+            sequence=self.number & 0xFFFF,
+            timestamp=self._timestamp(),
+            ssrc=ssrc,
+            payload=self._payload(),
+            marker=self.facts.marker,
+            extensions=self._extensions(self.facts.arrived_at),
+        )
+
+    def serialize_rtx(self, ssrc: Ssrc, *, payload_type: int, sequence: int, now: float) -> bytes:
+        """Return a retransmission on a stream for that (RFC 4588 §4), with that stream's own next `sequence`."""
+        return build_packet(
+            payload_type=payload_type,
+            sequence=sequence & 0xFFFF,
+            timestamp=self._timestamp(),
+            ssrc=ssrc,
+            payload=rtx_payload(self.number, self._payload()),
+            marker=self.facts.marker,
+            extensions=self._extensions(now),
+        )
+
+    def _timestamp(self) -> int:
+        return (self.facts.timestamp + self.run.timestamp_offset) & 0xFFFF_FFFF
+
+    def _payload(self) -> bytes:
+        payload = self.packet[self.facts.payload_at : self.facts.payload_end]
+        return payload if self.facts.vp8 is None else shift_ids(payload, self.facts.vp8, self.run.vp8)
+
+    def _extensions(self, sent_at: float) -> bytes:
+        identifier = self.run.abs_send_time_id
+        return b"" if identifier is None else serialize_extensions([(identifier, abs_send_time(sent_at))])
+
+
+@dataclass(frozen=True, slots=True)
+class ResendStatistics:
+    """Packets sent again, those of them not for the first time, and those asked for in vain."""
+
+    resent: int
+    repeated: int
+    refused: dict[Refusal, int]
+
+
+class Resender(Generic[_FactsT]):
+    """Answers one subscriber's NACKs for one stream. Memory is bounded, and sending costs nothing."""
+
+    def __init__(self) -> None:
+        self._runs: deque[Run] = deque(maxlen=MAX_RUNS)
+        self._resent: dict[int, tuple[int, float]] = {}  # by number: how often, and when last
+        self._is_held = False
+        self._answers = self._repeated = 0
+        self._refused: Counter[Refusal] = Counter()
+
+    def begin(self, run: Run) -> None:
+        """Send on like this from `run.first` on, which is above all numbers that were sent."""
+        while self._runs and self._runs[-1].first >= run.first:
+            self._runs.pop()  # nothing was sent in it
+        self._runs.append(run)
+
+    def hold(self) -> None:
+        """The subscriber has given up on what it lost, and asked for a key frame: it needs nothing from before it."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """A key frame was sent."""
+        self._is_held = False
+
+    def answer(
+        self,
+        sequences: Iterable[int],
+        *,
+        highest: int,
+        now: float,
+        round_trip_seconds: float,
+        find: Callable[[int, int], tuple[bytes, _FactsT] | None],
+    ) -> list[Resend[_FactsT]]:
+        """Return what to send again of `sequences`, 16-bit numbers that the subscriber misses.
+
+        `highest` is the newest number that was sent. `find` looks up a packet by its source's epoch and its number in
+        there, in the source's history.
+        """
+        outputs: list[Resend[_FactsT]] = []
+        patience = min(MAX_INTERVAL_SECONDS, round_trip_seconds)
+        for sequence in sequences:
+            ruling = self._rule(unwrap(sequence, near=highest), highest, now - patience, find)
+            if isinstance(ruling, Refusal):
+                self._refused[ruling] += 1
+                continue
+            count, _ = self._resent.get(ruling.number, (0, 0.0))
+            self._resent[ruling.number] = count + 1, now
+            self._answers += 1
+            self._repeated += count > 0
+            outputs.append(ruling)
+        if len(self._resent) > 2 * MAX_AGE:
+            oldest = highest - MAX_AGE
+            self._resent = {number: resent for number, resent in self._resent.items() if number > oldest}
+        return outputs
+
+    def statistics(self) -> ResendStatistics:
+        """Return counts so far."""
+        return ResendStatistics(self._answers, self._repeated, dict(self._refused))
+
+    def _rule(
+        self,
+        number: int,
+        highest: int,
+        before: float,
+        find: Callable[[int, int], tuple[bytes, _FactsT] | None],
+    ) -> Resend[_FactsT] | Refusal:
+        """Rule on one number; an answer given since `before` still stands."""
+        if self._is_held:
+            return Refusal.HELD
+        run = self._run_of(number) if highest - MAX_AGE < number <= highest else None
+        if run is None:
+            return Refusal.UNKNOWN
+        if (resent := self._resent.get(number)) is not None:
+            count, resent_at = resent
+            if count >= MAX_RESENDS:
+                return Refusal.TOO_OFTEN
+            if resent_at > before:
+                return Refusal.TOO_SOON
+        if (found := find(run.epoch, number - run.sequence_offset)) is None:
+            return Refusal.MISSING
+        return Resend(number, run, *found)
+
+    def _run_of(self, number: int) -> Run | None:
+        return next((run for run in reversed(self._runs) if number >= run.first), None)
