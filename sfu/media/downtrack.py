@@ -86,6 +86,11 @@ class DownTrack:
         """Whether the subscriber has agreed to the section that carries this."""
         return Pause.UNBOUND not in self._pauses
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether the subscriber is to get something of it now."""
+        return self.row.target != NO_LAYER
+
     def bind(self, *, payload_type: int, abs_send_time_id: int | None) -> None:
         """Send with these numbers: the subscriber's description has agreed to them."""
         self.row.payload_type = payload_type
@@ -136,7 +141,7 @@ class DownTrack:
 
     def keyframe_requested(self) -> None:
         """The subscriber's decoder cannot go on (PLI or FIR)."""
-        if self.row.target != NO_LAYER:
+        if self.is_sending:
             self.source.request_keyframe()
 
     def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> None:

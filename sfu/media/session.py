@@ -22,7 +22,11 @@ from sfu.media.receiver import Receiver, SourceStream
 from sfu.transport.connection import PeerConnection
 
 REPORT_INTERVAL_SECONDS: Final = 1.0
-"""Between receiver reports, and between sender reports: what keeps delay and lip-sync estimates of clients fresh."""
+"""Between receiver reports, which publishers take their losses from."""
+
+SENDER_REPORT_INTERVAL_SECONDS: Final = 3.0
+"""Between sender reports: clocks drift slowly, and there is one for each subscriber of each track. A new track gets its
+first after REPORT_INTERVAL_SECONDS, because lips are in time only from then on."""
 
 MAX_REPORT_BLOCKS: Final = 31
 """What one report can hold (RFC 3550 §6.4.1)."""
@@ -62,6 +66,7 @@ class MediaSession:
         self._cnames: dict[Ssrc, str] = {}
         self._sent_reports: dict[Ssrc, tuple[int, float]] = {}
         self._next_report: float | None = None
+        self._next_sender_reports = 0.0
         self._drops: Counter[DropCause] = Counter()
         self._remb_bps: int | None = None
 
@@ -81,6 +86,8 @@ class MediaSession:
         """Take the subscriber's feedback for `down_track`, and report on it under `cname`."""
         self._outgoing[down_track.ssrc] = down_track
         self._cnames[down_track.ssrc] = cname
+        self._next_sender_reports = min(self._next_sender_reports, now + REPORT_INTERVAL_SECONDS)
+        self._next_report = None
         self._schedule_report(now)
 
     def remove_down_track(self, down_track: DownTrack, now: float) -> None:
@@ -203,7 +210,8 @@ class MediaSession:
 
     def _schedule_report(self, now: float, *, soon: bool = False) -> None:
         if self._next_report is None and (self._incoming or self._outgoing):
-            self._next_report = now + (FIRST_REPORT_SECONDS if soon else REPORT_INTERVAL_SECONDS)
+            due = now + (FIRST_REPORT_SECONDS if soon else REPORT_INTERVAL_SECONDS)
+            self._next_report = due if self._incoming else max(due, self._next_sender_reports)
             self._connection.reschedule()
 
     def _report(self, now: float) -> None:
@@ -215,10 +223,20 @@ class MediaSession:
         ]
         for start in range(0, len(blocks), MAX_REPORT_BLOCKS):
             self._send([ReceiverReport(self._feedback_ssrc, tuple(blocks[start : start + MAX_REPORT_BLOCKS]))])
+        if now >= self._next_sender_reports:
+            self._send_sender_reports(now)
+
+    def _send_sender_reports(self, now: float) -> None:
+        """Report on what goes out; soon again if a publisher has not said yet what time its clock shows."""
+        is_complete = True
         for ssrc, down_track in self._outgoing.items():
-            if (report := self._sender_report(down_track, now)) is not None:
-                self._sent_reports[ssrc] = (compact_ntp(report.ntp), now)
-                self._send([report, SourceDescription(((ssrc, self._cnames[ssrc]),))])
+            report = self._sender_report(down_track, now)
+            if report is None:
+                is_complete &= not down_track.is_sending
+                continue
+            self._sent_reports[ssrc] = (compact_ntp(report.ntp), now)
+            self._send([report, SourceDescription(((ssrc, self._cnames[ssrc]),))])
+        self._next_sender_reports = now + (SENDER_REPORT_INTERVAL_SECONDS if is_complete else REPORT_INTERVAL_SECONDS)
 
     def _sender_report(self, down_track: DownTrack, now: float) -> SenderReport | None:
         """Put the stream on its publisher's wall clock, by the publisher's own sender report.
