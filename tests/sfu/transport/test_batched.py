@@ -22,6 +22,7 @@ from sfu.transport.batched import (
     SegmentingSender,
     segmentation_works,
 )
+from sfu.transport.socket import open_udp_socket
 
 FAMILIES = (socket.AF_INET, socket.AF_INET6)
 PEERS = 3
@@ -224,6 +225,17 @@ def test_refusals_are_remembered_of_so_many_peers_only(spy: SpySocket, peers: li
 @pytest.mark.parametrize("family", FAMILIES)
 def test_segmentation_is_tried_out_and_works_on_this_kernel(family: socket.AddressFamily) -> None:
     assert segmentation_works(family)
+
+
+def test_the_sockets_of_the_server_segment_where_that_works(
+    spy: SpySocket, peers: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmentation_works(peers[0].family)  # on sockets of its own
+    monkeypatch.setattr(socket, "socket", lambda family, kind: spy)
+    opened = open_udp_socket(address_of(peers[0])[0], 0, quiet=True)
+    assert opened.send_batch([(b"x", address_of(peers[0]))] * 3) == 3
+    assert received(peers[0], 3) == [b"x"] * 3
+    assert spy.calls == {"sendmsg": 1}
 
 
 @pytest.fixture
