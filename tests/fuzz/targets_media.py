@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import trio
-from trio.testing import MockClock
 
 from rtp.binding import Section
 from rtp.rtcp.compound import serialize_compound
@@ -17,6 +16,7 @@ from sfu.media.receiver import Receiver
 from sfu.media.session import MediaSession
 from tests.fuzz.target import Target
 from tests.rtp.wire import recorded_rtcp, recorded_rtp
+from tests.sfu.in_trio import in_trio
 from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, OPUS, VP8, Source
 from tests.sfu.media.rig import Connection
 
@@ -53,7 +53,8 @@ class World:
 
 
 def _run(step: Callable[[World, bytes], None]) -> Callable[[bytes], None]:
-    async def call(data: bytes) -> None:
+    @in_trio
+    def call(data: bytes) -> None:
         world = World()
         world.play()
         step(world, data)
@@ -64,7 +65,7 @@ def _run(step: Callable[[World, bytes], None]) -> Callable[[bytes], None]:
         for receiver in world.receivers:
             receiver.statistics()
 
-    return lambda data: trio.run(call, data, clock=MockClock())
+    return call
 
 
 def _feed_rtp(world: World, data: bytes) -> None:

@@ -8,6 +8,7 @@ from rtp.units import Mid, Ssrc
 from sfu.media.downtrack import DownTrack, Pause
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid
+from tests.sfu.in_trio import in_trio
 from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, VP8, Source
 from tests.sfu.media.rig import OTHER_PATH
 from tests.sfu.media.test_receiver import OUT, Track
@@ -69,7 +70,8 @@ async def test_after_a_pause_video_goes_on_at_a_key_frame_without_a_gap(
     assert stamps[2] - stamps[1] == 4 * 1800  # the source's clock has gone on meanwhile
 
 
-async def test_all_reasons_to_pause_must_be_gone(autojump_clock: MockClock) -> None:
+@in_trio
+def test_all_reasons_to_pause_must_be_gone() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(KEY_FRAME))
     for reason in (Pause.MUTED, Pause.DISABLED):
@@ -80,7 +82,8 @@ async def test_all_reasons_to_pause_must_be_gone(autojump_clock: MockClock) -> N
     assert keyframe_due(track) is None
 
 
-async def test_an_unmuted_track_asks_for_one_key_frame_for_all(autojump_clock: MockClock) -> None:
+@in_trio
+def test_an_unmuted_track_asks_for_one_key_frame_for_all() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     media = MediaTrack(TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), track.receiver)
     track.feed(source, source.next(KEY_FRAME))
@@ -91,9 +94,8 @@ async def test_an_unmuted_track_asks_for_one_key_frame_for_all(autojump_clock: M
     assert (media.muted, media.kind, media.codec, media.stream_id) == (False, MediaKind.VIDEO, VP8, "PA_1|TR_1")
 
 
-async def test_a_subscribers_wish_for_a_key_frame_counts_only_while_it_is_sent_something(
-    autojump_clock: MockClock,
-) -> None:
+@in_trio
+def test_a_subscribers_wish_for_a_key_frame_counts_only_while_it_is_sent_something() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(KEY_FRAME))
     track.down_track.keyframe_requested()

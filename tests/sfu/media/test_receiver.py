@@ -4,7 +4,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import MockClock
 
 from rtp.packet import parse_header
 from rtp.reception import MAX_DROPOUT, RESTART_PACKETS
@@ -15,6 +14,7 @@ from sfu.media.fanout import MAX_PAYLOAD_BYTES
 from sfu.media.layers import SETTLING_SECONDS
 from sfu.media.receiver import DropCause, Receiver
 from tests.rtp.wire import RecordedPacket, recorded_rtp, recorded_session
+from tests.sfu.in_trio import in_trio
 from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, OPUS, VP8, Source
 from tests.sfu.media.rig import Connection, SentPacket
 
@@ -164,7 +164,8 @@ def test_a_fault_in_a_down_track_is_its_own_when_the_layer_is_chosen(monkeypatch
 # Video: key frames and layers
 
 
-async def test_video_begins_at_a_key_frame_and_asks_for_one(autojump_clock: MockClock) -> None:
+@in_trio
+def test_video_begins_at_a_key_frame_and_asks_for_one() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(DELTA_FRAME), source.next(DELTA_FRAME))
     assert (track.numbers, len(track.changes)) == ([], 1)
@@ -174,13 +175,15 @@ async def test_video_begins_at_a_key_frame_and_asks_for_one(autojump_clock: Mock
     assert track.receiver.streams[Ssrc(5)].keyframes.next_timeout() is None
 
 
-async def test_video_that_begins_with_a_key_frame_is_not_asked_for_another(autojump_clock: MockClock) -> None:
+@in_trio
+def test_video_that_begins_with_a_key_frame_is_not_asked_for_another() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(KEY_FRAME))
     assert track.receiver.streams[Ssrc(5)].keyframes.next_timeout() is None
 
 
-async def test_a_key_frame_that_was_overtaken_is_no_place_to_start(autojump_clock: MockClock) -> None:
+@in_trio
+def test_a_key_frame_that_was_overtaken_is_no_place_to_start() -> None:
     """What overtook it could not be sent, so its frame would never be whole."""
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(DELTA_FRAME))
@@ -190,7 +193,8 @@ async def test_a_key_frame_that_was_overtaken_is_no_place_to_start(autojump_cloc
     assert track.receiver.streams[Ssrc(5)].keyframes.next_timeout() is not None
 
 
-async def test_a_restart_of_video_waits_for_a_key_frame_and_asks_for_it(autojump_clock: MockClock) -> None:
+@in_trio
+def test_a_restart_of_video_waits_for_a_key_frame_and_asks_for_it() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.feed(source, source.next(KEY_FRAME), source.next(DELTA_FRAME))
     source.restart(sequence=60_000, timestamp=7)
@@ -201,7 +205,8 @@ async def test_a_restart_of_video_waits_for_a_key_frame_and_asks_for_it(autojump
     assert track.numbers == [0, 1, 2, 3]
 
 
-async def test_subscribers_wait_until_the_best_layer_is_chosen(autojump_clock: MockClock) -> None:
+@in_trio
+def test_subscribers_wait_until_the_best_layer_is_chosen() -> None:
     track = Track(MediaKind.VIDEO, ("f", "h", "q"))
     sources = {"q": Source(1, VP8), "h": Source(2, VP8)}
     started = track.now
@@ -218,7 +223,8 @@ async def test_subscribers_wait_until_the_best_layer_is_chosen(autojump_clock: M
     assert [packet.payload[-8:-4] for packet in track.sent] == [(2).to_bytes(4)]
 
 
-async def test_a_layer_is_chosen_again_when_the_chosen_one_says_goodbye(autojump_clock: MockClock) -> None:
+@in_trio
+def test_a_layer_is_chosen_again_when_the_chosen_one_says_goodbye() -> None:
     track = Track(MediaKind.VIDEO, ("q", "f"))
     low, high = Source(1, VP8), Source(3, VP8)
     for _ in range(60):
@@ -235,7 +241,8 @@ async def test_a_layer_is_chosen_again_when_the_chosen_one_says_goodbye(autojump
 
 
 @pytest.mark.parametrize("rid", ["q", "h", "f", "whatever", None])
-async def test_the_only_encoding_is_chosen_whatever_its_name(autojump_clock: MockClock, rid: str | None) -> None:
+@in_trio
+def test_the_only_encoding_is_chosen_whatever_its_name(rid: str | None) -> None:
     track, source = Track(MediaKind.VIDEO, (rid,) if rid else ()), Source(5, VP8)
     track.feed(source, source.next(KEY_FRAME), rid=rid)
     assert track.numbers == [0]
@@ -247,7 +254,8 @@ def test_names_of_layers_count_by_their_order_if_any_is_unknown() -> None:
     assert Track(MediaKind.AUDIO, ("f", "h")).receiver.add_stream(Ssrc(1), Rid("f")).layer == 2
 
 
-async def test_malformed_video_is_passed_on_and_counted(autojump_clock: MockClock) -> None:
+@in_trio
+def test_malformed_video_is_passed_on_and_counted() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     broken = source.next(KEY_FRAME)[:12] + b"\x90"  # promises more of a descriptor
     track.feed(source, source.next(KEY_FRAME))
@@ -257,7 +265,8 @@ async def test_malformed_video_is_passed_on_and_counted(autojump_clock: MockCloc
     assert len(track.numbers) == 2
 
 
-async def test_a_codec_that_we_cannot_read_never_starts(autojump_clock: MockClock) -> None:
+@in_trio
+def test_a_codec_that_we_cannot_read_never_starts() -> None:
     track, source = Track(MediaKind.VIDEO), Source(5, VP8)
     track.receiver.codec = OPUS
     track.feed(source, source.next(KEY_FRAME, payload_type=OPUS.payload_type))
@@ -297,7 +306,8 @@ def test_recorded_opus_goes_through_whole() -> None:
     assert track.numbers == list(range(100))
 
 
-async def test_recorded_padding_on_the_media_ssrc_leaves_no_gap(autojump_clock: MockClock) -> None:
+@in_trio
+def test_recorded_padding_on_the_media_ssrc_leaves_no_gap() -> None:
     """The Rust client probes on the SSRC of its media; file: rtp-vp8-rust.jsonl."""
     session = recorded_session("vp8-rust")
     for ssrc, about in session["ssrcs"].items():
@@ -314,7 +324,8 @@ async def test_recorded_padding_on_the_media_ssrc_leaves_no_gap(autojump_clock: 
         assert not payloads - Counter(each.packet[each.line["payload_at"] :] for each in packets if each.what == "vp8")
 
 
-async def test_recorded_simulcast_enters_the_chosen_layer_at_its_key_frame(autojump_clock: MockClock) -> None:
+@in_trio
+def test_recorded_simulcast_enters_the_chosen_layer_at_its_key_frame() -> None:
     """Chromium's three layers, thirty packets and then a key frame of each; file: rtp-vp8-simulcast.jsonl."""
     session = recorded_session("vp8-simulcast")
     names = {int(ssrc): about["rid"] for ssrc, about in session["ssrcs"].items() if about["payload"] == "vp8"}

@@ -21,6 +21,7 @@ from sfu.media.keyframes import RETRY_SECONDS
 from sfu.media.receiver import Receiver
 from sfu.media.session import FIRST_REPORT_SECONDS, REPORT_INTERVAL_SECONDS, DropCause, MediaSession
 from tests.rtp.wire import recorded_rtcp
+from tests.sfu.in_trio import in_trio
 from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, OPUS, VP8, Source
 from tests.sfu.media.rig import Connection
 
@@ -69,7 +70,7 @@ class Call:
 
 
 @pytest.fixture
-async def call() -> Call:
+def call() -> Call:
     return Call()
 
 
@@ -80,12 +81,14 @@ def report(ssrc: int, *, lsr: int = 0, dlsr: float = 0.0, lost: int = 0) -> Repo
 # Packets in
 
 
-async def test_packets_go_to_their_sections_receiver(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_packets_go_to_their_sections_receiver(call: Call) -> None:
     call.publish(Source(5).next(), Source(6, VP8).next(KEY_FRAME), Source(5).next())
     assert (list(call.audio.streams), list(call.video.streams)) == ([5], [6])
 
 
-async def test_what_cannot_be_bound_or_read_is_counted(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_what_cannot_be_bound_or_read_is_counted(call: Call) -> None:
     call.publish(b"\x80", Source(0).next(), Source(9).next(payload_type=45), Source(8, VP8).next(payload_type=97))
     call.publish(Source(8, VP8).next(payload_type=97))
     call.publish(Source(5).padding()[:-1] + b"\xff")
@@ -100,7 +103,8 @@ async def test_what_cannot_be_bound_or_read_is_counted(autojump_clock: MockClock
     }
 
 
-async def test_layers_are_told_by_their_rid(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_layers_are_told_by_their_rid(call: Call) -> None:
     rids = (Rid("f"), Rid("q"))
     receiver = Receiver(VP8, MediaKind.VIDEO, rids, call.publisher.reschedule)
     section = Section(Mid("2"), frozenset({96}), rids=rids, mid_extension=1, rid_extension=2)
@@ -113,7 +117,8 @@ async def test_layers_are_told_by_their_rid(autojump_clock: MockClock, call: Cal
     assert {stream.ssrc: stream.layer for stream in receiver.streams.values()} == {21: 0, 22: 2}
 
 
-async def test_a_section_that_is_withdrawn_takes_its_streams_along(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_a_section_that_is_withdrawn_takes_its_streams_along(call: Call) -> None:
     call.subscribe(call.audio)
     source = Source(5)
     call.publish(source.next())
@@ -127,9 +132,8 @@ async def test_a_section_that_is_withdrawn_takes_its_streams_along(autojump_cloc
     assert [packet.index for packet in call.subscriber.sent(OUT)] == [0, 1]
 
 
-async def test_an_ssrc_that_a_description_gives_to_another_section_goes_there(
-    autojump_clock: MockClock, call: Call
-) -> None:
+@in_trio
+def test_an_ssrc_that_a_description_gives_to_another_section_goes_there(call: Call) -> None:
     source = Source(5)
     call.publish(source.next())
     other = Receiver(OPUS, MediaKind.AUDIO, (), call.publisher.reschedule)
@@ -138,7 +142,8 @@ async def test_an_ssrc_that_a_description_gives_to_another_section_goes_there(
     assert (list(call.audio.streams), list(other.streams)) == ([], [5])
 
 
-async def test_after_a_goodbye_the_same_ssrc_goes_on_as_one_stream(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_after_a_goodbye_the_same_ssrc_goes_on_as_one_stream(call: Call) -> None:
     call.subscribe(call.audio)
     source = Source(5)
     call.publish(source.next(), source.next())
@@ -149,7 +154,8 @@ async def test_after_a_goodbye_the_same_ssrc_goes_on_as_one_stream(autojump_cloc
     assert [packet.index for packet in call.subscriber.sent(OUT)] == [0, 1, 2, 3]
 
 
-async def test_a_sender_of_ever_new_ssrcs_is_bounded(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_a_sender_of_ever_new_ssrcs_is_bounded(call: Call) -> None:
     for ssrc in range(1, 100):
         call.publish(Source(ssrc).next())
     assert len(call.audio.streams) == MAX_SSRCS_PER_SECTION
@@ -274,7 +280,8 @@ async def test_the_round_trip_is_told_from_the_report_that_we_sent(autojump_cloc
     assert down_track.statistics().round_trip_seconds == 0  # a peer that miscounts makes no negative time
 
 
-async def test_who_was_sent_something_gets_a_goodbye(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_who_was_sent_something_gets_a_goodbye(call: Call) -> None:
     down_track = call.subscribe(call.audio)
     call.publish(Source(5).next())
     call.outgoing.remove_down_track(down_track, trio.current_time())
@@ -332,20 +339,23 @@ async def test_a_late_subscriber_makes_the_publisher_send_a_key_frame(autojump_c
     assert len(call.publisher.take(PictureLossIndication)) == 1
 
 
-async def test_remb_is_noted(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_remb_is_noted(call: Call) -> None:
     assert call.outgoing.statistics().estimated_bitrate_bps is None
     call.tell(call.outgoing, ReceiverEstimatedMaxBitrate(Ssrc(1), 1 << 20, (OUT,)))
     assert call.outgoing.statistics().estimated_bitrate_bps == 1 << 20
 
 
-async def test_recorded_compounds_of_clients_are_taken(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_recorded_compounds_of_clients_are_taken(call: Call) -> None:
     """All of rtcp.jsonl, as a peer that was not asked for most of it."""
     for line in recorded_rtcp():
         call.incoming.receive_rtcp(bytes.fromhex(line["hex"]), trio.current_time())
     assert set(call.incoming.statistics().drops) <= {DropCause.UNKNOWN_FEEDBACK}
 
 
-async def test_every_down_track_looks_where_its_media_goes_now(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_every_down_track_looks_where_its_media_goes_now(call: Call) -> None:
     down_track = call.subscribe(call.audio)
     call.subscriber.selected = None
     call.outgoing.transport_changed()

@@ -1,0 +1,20 @@
+"""For tests that take no time, of code that asks what time it is."""
+
+from collections.abc import Callable
+from functools import wraps
+
+import trio
+from trio.testing import MockClock
+
+
+def in_trio(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a plain function run where `trio.current_time` has an answer, on a clock that stands still."""
+
+    @wraps(function)
+    def run(*args: object, **kwargs: object) -> None:
+        async def main() -> None:
+            function(*args, **kwargs)
+
+        trio.run(main, clock=MockClock())
+
+    return run
