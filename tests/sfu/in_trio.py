@@ -1,7 +1,7 @@
 """For tests that take no time, of code that asks what time it is."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 
 import trio
 from trio.testing import MockClock
@@ -12,9 +12,11 @@ def in_trio(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(*args: object, **kwargs: object) -> None:
-        async def main() -> None:
-            function(*args, **kwargs)
-
-        trio.run(main, clock=MockClock())
+        trio.run(_call, partial(function, *args, **kwargs), clock=MockClock())
 
     return run
+
+
+async def _call(function: Callable[[], None]) -> None:
+    await trio.lowlevel.checkpoint()
+    function()
