@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from rtp.errors import DecodeError
+from rtp.extensions import find_extension, parse_audio_level
 from rtp.packet import RtpHeader, payload_end
 from rtp.payload.vp8 import is_keyframe, parse_vp8
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
@@ -20,6 +21,7 @@ from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
 from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
 from sfu.media.layers import SETTLING_SECONDS, best_layer
+from sfu.media.speakers import AudioLevels
 from sfu.media.totals import Totals
 
 VP8: Final = "video/VP8"
@@ -98,14 +100,25 @@ class Receiver:
 
     Of several SSRCs of one layer the newest has it, until it says goodbye: what subscribers get as one stream comes from
     one. `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
+    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does.
     """
 
-    def __init__(self, codec: Codec, kind: MediaKind, rids: tuple[Rid, ...], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        kind: MediaKind,
+        rids: tuple[Rid, ...],
+        changed: Callable[[], None],
+        *,
+        audio_level_id: int | None = None,
+    ) -> None:
         self.codec = codec
         self.kind = kind
         self.clock_rate = codec.clock_rate
         self.streams: dict[Ssrc, SourceStream] = {}
         self.down_tracks: list[DownTrack] = []
+        self.levels = AudioLevels(codec.clock_rate)
+        self._audio_level_id = audio_level_id
         self._layers = _layers_by_name(rids)
         self._is_simulcast = len(rids) > 1
         self._changed = changed
@@ -147,13 +160,17 @@ class Receiver:
         """Take one packet of `stream` and forward it to all who get its layer.
 
         Raises:
-            DecodeError: the packet's padding is longer than the packet.
+            DecodeError: the packet's padding is longer than the packet, or a header extension is cut short.
         """
         end = payload_end(packet, header)
         arrival = stream.reception.receive(header, now, end - header.size)
         sequence = self._number(stream, header, arrival, end - header.size)
         if sequence is None:
             return
+        if self._audio_level_id is not None:
+            level = find_extension(packet, header, self._audio_level_id)
+            if level:
+                self.levels.receive_packet(parse_audio_level(level), arrival.timestamp, now)
         if self._chosen is None:
             self._last_heard[stream.layer] = now
             self._choose_layer(now)

@@ -35,7 +35,12 @@ class MediaTrack:
         """What subscribers' descriptions call it: clients find the participant in front of the bar."""
         return f"{self.publisher_sid}|{self.sid}"
 
+    def level(self, now: float) -> float:
+        """Return how loud the track is: 0 to 1, linear; nothing if it is muted, whatever its publisher sends."""
+        return 0.0 if self.muted else self.receiver.levels.level(now)
+
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""
         self.muted = muted
+        self.receiver.levels.reset()
         self.receiver.for_each_down_track(lambda down_track: down_track.set_pause(Pause.MUTED, paused=muted))
