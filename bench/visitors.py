@@ -46,15 +46,14 @@ class Visitors:
         async def join_one() -> None:
             seconds.append(await self._nursery.start(self._visit, single))
 
-        with trio.fail_after(PATIENCE_SECONDS):
-            async with trio.open_nursery() as joining:
-                for _ in range(number):
-                    if at_once:
-                        joining.start_soon(join_one)
-                    else:
-                        await join_one()
-            for visitor in self._visitors:
-                await visitor.wait_until(partial(is_complete, visitor, single=single))
+        async with trio.open_nursery() as joining:
+            for _ in range(number):
+                if at_once:
+                    joining.start_soon(join_one)
+                else:
+                    await join_one()
+        for visitor in self._visitors:
+            await visitor.wait_until(partial(is_complete, visitor, single=single))
         self._taps = [tap(visitor) for visitor in self._visitors]
         gc.collect()
         gc.freeze()
@@ -125,7 +124,8 @@ async def main(url: str, name: str) -> None:
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
             match json.loads(line):
                 case {"do": "join", "count": number, "at_once": at_once, "single": single}:
-                    answer: object = await visitors.join(number, at_once=at_once, single=single)
+                    with trio.fail_after(PATIENCE_SECONDS):
+                        answer: object = await visitors.join(number, at_once=at_once, single=single)
                 case {"do": "publish", "kind": kind}:
                     await visitors.publish(kind)
                     answer = "published"

@@ -11,6 +11,7 @@ import pylibsrtp
 
 from rtp.dtls import SrtpKeys, SrtpProfile
 from rtp.errors import LocalProtocolError, RemoteProtocolError
+from rtp.srtp_direct import direct_protect
 from rtp.units import Ssrc
 
 REPLAY_WINDOW: Final = 1024
@@ -91,7 +92,7 @@ class SrtpSession:
         inbound = _session(keys.profile, keys.remote, pylibsrtp.Policy.SSRC_ANY_INBOUND)
         self._outbound = outbound
         self._inbound = inbound
-        self._protect: Callable[[bytes], bytes] = outbound.protect  # bound once: called for each packet out
+        self._protect = direct_protect(outbound)
         self._unprotect: Callable[[bytes], bytes] = inbound.unprotect
         self._remote_ssrcs: set[bytes] = set()
         self._refused: Counter[SrtpFailure] = Counter()

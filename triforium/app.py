@@ -1,11 +1,11 @@
 """The composition root: opens what a server consists of, in the order of DESIGN section 3."""
 
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 import trio
@@ -17,16 +17,20 @@ from sfu.model import Claims, Identity, VideoGrant, new_sid
 from sfu.room.rooms import Rooms
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
+from signaling.http.exchange import Exchange
 from signaling.http.listener import serve_http
-from signaling.http.routes import Routes
+from signaling.http.routes import Handler, Routes
 from signaling.rtc import SignalService
 from signaling.session import Sessions
 from triforium.config import Config
 from triforium.garbage import collect_when_idle
-from triforium.page import front_page
+from triforium.https import LocalAuthority
+from triforium.page import Visit, page_handlers
 from triforium.surroundings import StartError, Surroundings, open_surroundings
 
 __all__ = ["Server", "StartError", "run_until_signalled", "serve", "serve_on"]
+
+AUTHORITY_PATH: Final = "/authority.crt"
 
 DEFAULT_TOKEN_SECONDS: Final = 6 * 3600
 """As LiveKit's SDKs have it."""
@@ -47,6 +51,15 @@ class Server:
     rooms: Rooms
     endpoint: UdpEndpoint
     wall: Callable[[], float]
+    is_secure: bool = False
+    authority: LocalAuthority | None = None
+
+    @property
+    def page_urls(self) -> tuple[str, ...]:
+        """Where other machines find the page: the addresses that media is offered at, loopback left out."""
+        scheme = "https" if self.is_secure else "http"
+        hosts = dict.fromkeys(host for host, _ in self.media_addresses if not ip_address(host).is_loopback)
+        return tuple(f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/" for host in hosts)
 
     @property
     def media_addresses(self) -> tuple[Address, ...]:
@@ -58,7 +71,8 @@ class Server:
         """What clients connect to from this machine."""
         bound = next(iter(self.config.bind_addresses), "")
         host = "127.0.0.1" if bound in ("", "0.0.0.0", "::") else bound  # noqa: S104  # compared, not bound
-        return f"ws://[{host}]:{self.port}" if ":" in host else f"ws://{host}:{self.port}"
+        scheme = "wss" if self.is_secure else "ws"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
     def token(self, room: str, identity: str, *, lifetime_seconds: float = DEFAULT_TOKEN_SECONDS) -> str:
         """Make a token with which `identity` can join `room`, and publish and subscribe there."""
@@ -101,14 +115,23 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     service = SignalService(
         config.keys, surroundings.wall, rooms, auto_create=config.room.auto_create, start_session=sessions.serve
     )
-    server = Server(config, surroundings.port, rooms, endpoint, surroundings.wall)
-    visitor_token = partial(_visitor_token, server) if config.development else None
+    server = Server(
+        config,
+        surroundings.port,
+        rooms,
+        endpoint,
+        surroundings.wall,
+        surroundings.is_secure,
+        surroundings.authority,
+    )
+    page = page_handlers(partial(_visitor_token, server) if config.development else None)
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         await nursery.start(rooms.run)
-        await nursery.start(
-            serve_http, surroundings.listeners, Routes({"/": front_page(visitor_token)} | service.handlers())
-        )
+        for worker in surroundings.workers:
+            nursery.start_soon(worker)
+        routes = Routes({**page, **service.handlers(), **_authority_handlers(surroundings.authority)})
+        await nursery.start(serve_http, surroundings.listeners, routes)
         try:
             yield server
         finally:
@@ -129,6 +152,18 @@ async def run_until_signalled(config: Config, announce: Callable[[Server], None]
             nursery.cancel_scope.cancel("the process was told to stop")
 
 
+def _authority_handlers(authority: LocalAuthority | None) -> dict[str, Handler]:
+    """Let phones fetch the authority that they are to trust, if it is our own."""
+    if authority is None:
+        return {}
+    content = authority.file.read_bytes()
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, content, content_type="application/x-x509-ca-cert")
+
+    return {AUTHORITY_PATH: answer}
+
+
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
     return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
 
@@ -138,5 +173,7 @@ def _mint(config: Config, wall: float, claims: Claims, lifetime_seconds: float) 
     return tokens.mint(claims, key, secret, wall=wall, lifetime_seconds=lifetime_seconds)
 
 
-def _visitor_token(server: Server, room: str) -> str:
-    return server.token(room, f"visitor-{secrets.token_hex(3)}")
+def _visitor_token(server: Server, visit: Visit) -> str:
+    grant = VideoGrant(room_join=True, room=visit.room)
+    claims = Claims(identity=Identity(visit.identity), name=visit.name, video=grant)
+    return _mint(server.config, server.wall(), claims, DEFAULT_TOKEN_SECONDS)

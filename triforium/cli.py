@@ -12,11 +12,12 @@ from typing import Final, NoReturn
 
 import click
 import msgspec
+import segno
 import trio
 
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
-from triforium.app import Server, StartError, run_until_signalled
+from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
 from triforium.config import ConfigError, load
 from triforium.logs import set_up_logging
 
@@ -37,10 +38,13 @@ def main() -> None:
 @click.option("--config", "file", type=click.Path(path_type=Path), help="A file in LiveKit's YAML.")
 @click.option("--port", type=int, help="HTTP and WebSocket; 0 takes any free one.")
 @click.option("--udp-port", type=int, help="Media; 0 takes any free one.")
-def serve(*, dev: bool, file: Path | None, port: int | None, udp_port: int | None) -> None:
+@click.option("--https", is_flag=True, help="Serve TLS on all addresses, by a local authority unless files are set.")
+def serve(*, dev: bool, file: Path | None, port: int | None, udp_port: int | None, https: bool) -> None:
     """Run the server until SIGTERM or SIGINT."""
     try:
-        config, warnings = load(file=file, environment=os.environ, is_development=dev, port=port, udp_port=udp_port)
+        config, warnings = load(
+            file=file, environment=os.environ, is_development=dev, port=port, udp_port=udp_port, is_https=https
+        )
         set_up_logging(config.logging)
         for warning in warnings:
             logger.warning(warning)
@@ -58,6 +62,25 @@ def _announce(server: Server) -> None:
         click.echo("To join, give any LiveKit client this address, and the token that this prints:")
         click.echo("  triforium create-token --room lobby --identity alice")
         click.echo(f"or open http{server.url.removeprefix('ws')}/ in a browser.")
+    if server.is_secure:
+        _announce_https(server)
+
+
+def _announce_https(server: Server) -> None:
+    """Say how phones get in, and who else does."""
+    if not server.config.bind_addresses:
+        click.echo("It listens on all addresses of this machine: whoever is on its networks can connect.")
+    if server.config.development and not server.config.bind_addresses:
+        click.echo("With --dev, that is all it takes to enter any room.")
+    if server.authority is not None:
+        click.echo("Browsers warn of the certificate, until they trust the authority that made it:")
+        click.echo(f"  {server.authority.file}, or {AUTHORITY_PATH} on this server")
+        click.echo(f"  SHA-256 {server.authority.fingerprint}")
+    for url in server.page_urls:
+        click.echo(url)
+    if server.page_urls:
+        segno.make(server.page_urls[0], micro=False).terminal(sys.stdout, compact=True)
+        sys.stdout.flush()
 
 
 @main.command()

@@ -65,6 +65,23 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(part.strip() for part in parts if part.strip())
 
 
+class HttpsConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether HTTP is served over TLS. Without files of the operator's, a local authority makes a certificate."""
+
+    enabled: bool = False
+    cert_file: str = ""
+    key_file: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file belong together")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether to serve TLS: asked for, or given the files for it."""
+        return self.enabled or bool(self.cert_file)
+
+
 class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What rooms do by themselves."""
 
@@ -94,6 +111,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     rtc: RtcConfig = RtcConfig()
     room: RoomConfig = RoomConfig()
     logging: LoggingConfig = LoggingConfig()
+    https: HttpsConfig = HttpsConfig()
     development: bool = False
 
     def __post_init__(self) -> None:
@@ -118,6 +136,7 @@ def load(
     is_development: bool = False,
     port: int | None = None,
     udp_port: int | None = None,
+    is_https: bool = False,
 ) -> tuple[Config, list[str]]:
     """Put a configuration together: defaults, then the file or LIVEKIT_CONFIG, LIVEKIT_KEYS, and the flags.
 
@@ -139,6 +158,9 @@ def load(
         known["keys"] = _section(known, "keys") | keys
     if is_development:
         known["development"] = True
+    if is_https:
+        known = {"bind_addresses": []} | known  # phones are on the network, not on this machine
+        known["https"] = _section(known, "https") | {"enabled": True}
     if known.get("development") is True:
         known = {"bind_addresses": ["127.0.0.1"], "keys": DEVELOPMENT_KEYS} | known
         known["rtc"] = {"enable_loopback_candidate": True} | _section(known, "rtc")

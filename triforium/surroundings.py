@@ -1,9 +1,10 @@
 """What a server stands on: opened sockets, clocks, dice and a certificate. The kernel's here; in memory for tests."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
 
@@ -14,6 +15,15 @@ from rtp.ice.candidates import Candidate, host_candidate
 from sfu.transport.socket import DatagramSocket, UdpSocket, open_udp_socket
 from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
 from triforium.config import Config
+from triforium.https import (
+    CertificateFiles,
+    HttpsError,
+    LocalAuthority,
+    ReloadingContext,
+    default_folder,
+    local_certificate,
+    local_names,
+)
 
 CLOCK_SKEW: Final = timedelta(days=1)
 """How far a client's clock may be behind ours for our certificate to be valid there already."""
@@ -27,7 +37,8 @@ class StartError(Exception):
 class Surroundings:
     """Everything that a server takes from the world outside.
 
-    `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only.
+    `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only. `is_secure` says that
+    the listeners speak TLS, `authority` by whose word if it is our own; `workers` run for as long as the server does.
     """
 
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]
@@ -37,16 +48,21 @@ class Surroundings:
     wall: Callable[[], float]
     random: Random
     port: int
+    is_secure: bool = False
+    authority: LocalAuthority | None = None
+    workers: Sequence[Callable[[], Awaitable[None]]] = ()
 
 
 async def open_surroundings(config: Config) -> Surroundings:
     """Open the kernel's sockets as the configuration says.
 
     Raises:
-        StartError: if a port is taken, or an address is not ours.
+        StartError: if a port is taken, an address is not ours, or a certificate cannot be used.
         ConfigError: if there is no address to offer.
     """
-    addresses = choose_media_addresses(config, discover_addresses())
+    discovered = discover_addresses()
+    addresses = choose_media_addresses(config, discovered)
+    tls, authority = _open_tls(config, discovered)
     listeners = await _open_listeners(config)
     try:
         sockets = _open_media_sockets(config, addresses)
@@ -56,7 +72,10 @@ async def open_surroundings(config: Config) -> Surroundings:
         raise
     port_of = {socket.address[0]: socket.address[1] for socket in sockets}
     return Surroundings(
-        listeners=listeners,
+        listeners=[
+            trio.SSLListener(listener, tls.context, https_compatible=True) if tls else listener
+            for listener in listeners
+        ],
         sockets=sockets,
         candidates=tuple(
             host_candidate((address.offered, port_of[address.bound]), index) for index, address in enumerate(addresses)
@@ -65,7 +84,24 @@ async def open_surroundings(config: Config) -> Surroundings:
         wall=time.time,
         random=SystemRandom(),
         port=listeners[0].socket.getsockname()[1],
+        is_secure=tls is not None,
+        authority=authority,
+        workers=(tls.run,) if tls else (),
     )
+
+
+def _open_tls(config: Config, discovered: Sequence[str]) -> tuple[ReloadingContext | None, LocalAuthority | None]:
+    """Make ready for HTTPS, if it is wanted."""
+    if not config.https.is_on:
+        return None, None
+    try:
+        if config.https.cert_file:
+            files = CertificateFiles(Path(config.https.cert_file), Path(config.https.key_file))
+            return ReloadingContext(files), None
+        files, authority = local_certificate(default_folder(), local_names(discovered), datetime.now(UTC))
+        return ReloadingContext(files), authority
+    except HttpsError as error:
+        raise StartError(str(error)) from error
 
 
 async def _open_listeners(config: Config) -> list[trio.SocketListener]:

@@ -3,6 +3,7 @@
 import contextvars
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from rtp.datachannel import ChannelMessage, ChannelOpened
 from rtp.ice.candidates import Candidate
 from sfu.environment import Environment
 from sfu.errors import CloseReason
+from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
@@ -140,6 +142,17 @@ class Participant:
         """Queue a message that others get too."""
         if self._sink is not None:
             self._sink.send(outgoing)
+
+    def tell_speakers(self, speakers: Sequence[Speaker[ParticipantSid]]) -> None:
+        """Tell the client who speaks, of those whose tracks it gets, and of itself."""
+        known = {self.sid} | {each.track.publisher_sid for each in self.subscriber.subscriptions.values()}
+        infos = [
+            models.SpeakerInfo(sid=speaker.participant, level=speaker.level, active=speaker.active)
+            for speaker in speakers
+            if speaker.participant in known
+        ]
+        if infos:
+            self.tell(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=infos)))
 
     def reconcile(self) -> None:
         """Subscribe to what is wanted and to be had, and end the rest."""

@@ -138,6 +138,7 @@ class Peer:
         self._dtls.set_remote_fingerprints(remote.fingerprints)
         if self.negotiation.data_mid is not None and self.connection.transport.channels is None:
             self._attach_channels(())
+        self.connection.reschedule()  # fingerprints that come after the handshake are to be looked at
 
     def _attach_channels(self, parameters: tuple[ChannelParameters, ...]) -> None:
         dice = self._environment.random

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from livekit.protocol import models, rtc
 
+from rtp.extensions import AUDIO_LEVEL
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
@@ -196,7 +197,13 @@ class Publisher:
         del self._pending[pending.cid]
         codec = transceiver.codecs[0]
         rids = tuple(encoding.rid for encoding in transceiver.remote_track.encodings if encoding.rid is not None)
-        receiver = Receiver(codec, transceiver.kind, rids, self.peer.connection.reschedule)
+        receiver = Receiver(
+            codec,
+            transceiver.kind,
+            rids,
+            self.peer.connection.reschedule,
+            audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
+        )
         media = MediaTrack(TrackSid(pending.info.sid), self._sid, self._identity, mid, receiver)
         media.muted = pending.info.muted
         _describe_media(pending.info, mid, codec.mime, rids)

@@ -11,8 +11,10 @@ from livekit.protocol import rtc
 
 from sfu.environment import Environment
 from sfu.errors import CloseReason, RoomClosedError, SfuError
+from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
 from sfu.media.track import MediaTrack
-from sfu.model import Identity, RoomName, TrackSid, new_sid
+from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
+from sfu.notifier import Notifier
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_info
@@ -48,6 +50,7 @@ class Room:
         self._open = trio.Event()
         self._closed = trio.Event()
         self._people_changed = trio.Event()
+        self._tracks_changed = Notifier()
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -63,6 +66,7 @@ class Room:
                 self._nursery.start_soon(self._close_when_empty)
                 self._nursery.start_soon(self._tell_news)
                 self._nursery.start_soon(self._tell_counts)
+                self._nursery.start_soon(self._tell_speakers)
                 self._open.set()
                 await self._closing.wait()
                 self._nursery.cancel_scope.cancel(f"room closed: {self.close_reason}")
@@ -141,6 +145,7 @@ class Room:
     def track_published(self, publisher: Participant, track: MediaTrack) -> None:
         """Tell of it, and let everybody who wants it have it."""
         self._tracks[track.sid] = track
+        self._tracks_changed.notify()
         self.news.changed(publisher)
         for person in self.participants.values():
             person.tracks_changed.notify()
@@ -203,6 +208,23 @@ class Room:
                 outgoing = Outgoing(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info)))
                 for person in self.participants.values():
                     person.tell_all(outgoing)
+
+    async def _tell_speakers(self) -> None:
+        """Tell everybody who of those they hear speaks, and that they do themselves; only what has changed."""
+        told: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
+        due = trio.current_time()
+        while True:
+            seen = self._tracks_changed.version
+            if not self._tracks and not told:  # nobody to listen to
+                await self._tracks_changed.wait_changed(seen)
+            due = max(due + WINDOW_SECONDS, trio.current_time())
+            await trio.sleep_until(due)
+            speaking = current_speakers((track.publisher_sid, track.level(due)) for track in self._tracks.values())
+            changed = changed_speakers(told, speaking)
+            told = speaking
+            if changed:
+                for person in self.participants.values():
+                    person.tell_speakers(changed)
 
     async def _close_when_empty(self) -> None:
         """Close the room when nobody has been in it for as long as its settings say."""

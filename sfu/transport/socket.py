@@ -1,6 +1,5 @@
 """Where datagrams come from and go to: the protocol that the endpoint speaks, and the kernel's sockets behind it."""
 
-import errno
 import logging
 import socket
 import struct
@@ -10,6 +9,7 @@ from typing import Final, Protocol
 import trio
 
 from rtp.units import Address
+from sfu.transport.batched import PlainSender, SegmentingSender, segmentation_works
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,18 @@ class DatagramSocket(Protocol):
 
 
 class UdpSocket:
-    """A `DatagramSocket` of the kernel."""
+    """A `DatagramSocket` of the kernel.
 
-    def __init__(self, kernel_socket: socket.socket) -> None:
+    Args:
+        kernel_socket: bound, and not blocking.
+        segmentation: whether several datagrams for one peer may leave as one message.
+    """
+
+    def __init__(self, kernel_socket: socket.socket, *, segmentation: bool = False) -> None:
         self._socket = kernel_socket
         self._receive = kernel_socket.recvmsg
-        self._send = kernel_socket.sendto
+        sender = SegmentingSender(kernel_socket) if segmentation else PlainSender(kernel_socket)
+        self.send_batch = sender.send_batch
         host, port = kernel_socket.getsockname()[:2]
         self.address: Address = (host, port)
         self.kernel_drops = 0
@@ -80,22 +86,6 @@ class UdpSocket:
         except ConnectionError:
             pass  # an ICMP error for something sent earlier: whoever is gone will be missed by their timers
         return received
-
-    def send_batch(self, datagrams: Sequence[tuple[bytes, Address]]) -> int:
-        """Send each datagram; stop when the kernel's buffer is full, as a router would drop."""
-        sent = 0
-        send = self._send
-        for data, to in datagrams:
-            try:
-                send(data, to)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                # Unreachable networks, and ICMP errors left over from other peers: this datagram's loss alone.
-                logger.debug("a datagram was not sent: %s", errno.errorcode.get(error.errno or 0, error))
-                continue
-            sent += 1
-        return sent
 
     def close(self) -> None:
         """Close the kernel's socket."""
@@ -139,4 +129,4 @@ def open_udp_socket(host: str, port: int, *, quiet: bool = False) -> UdpSocket:
     except OSError:
         kernel_socket.close()
         raise
-    return UdpSocket(kernel_socket)
+    return UdpSocket(kernel_socket, segmentation=segmentation_works(family))

@@ -72,6 +72,8 @@ async def _serve_requests(routes: Routes, connection: HttpConnection) -> None:
 
 
 def _peer_of(stream: trio.abc.Stream) -> str:
+    if isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
     if not isinstance(stream, trio.SocketStream):
         return ""
     try:

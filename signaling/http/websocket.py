@@ -20,6 +20,7 @@ MAX_MESSAGE_BYTES: Final = 2 * 1024 * 1024
 """After inflation."""
 
 PING_SECONDS: Final = 10.0
+"""After so long without a word from the client it is asked for one, so that no proxy takes the socket for dead."""
 SEND_SECONDS: Final = 10.0
 """How long a peer may leave what we send unread."""
 
@@ -126,6 +127,7 @@ class WebSocketConnection:
                 if not received:
                     raise WebSocketClosedError(_ABNORMAL)
                 self._protocol.receive_data(bytes(received))
+                self._ping_at = trio.current_time() + PING_SECONDS
                 return
             self._ping_at = trio.current_time() + PING_SECONDS
             if not self._sending.locked():  # else frames are flowing, which does as well

@@ -30,7 +30,7 @@ KEY: Final = "devkey"
 SECRET: Final = "a secret of thirty-two characters"
 HOME_LINK: Final = Link(delay_seconds=0.02)
 
-HANG_SECONDS: Final = 3_600
+HANG_SECONDS: Final = 86_400
 """Of virtual time, after which a simulation has hung."""
 
 VIRTUAL_ROOMS_CLOSE_SECONDS: Final = 120

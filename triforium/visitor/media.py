@@ -124,7 +124,8 @@ class VisitorMedia:
                 self._connection.endpoint.queue(srtp.protect(packet), path)
         if self._report_at is not None and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
-            self._send(self._reports(now))
+            if self._senders or self._tracks:  # libwebrtc sends no RTCP either while it has no streams
+                self._send(self._reports(now))
 
     def _reports(self, now: float) -> Iterator[RtcpPacket]:
         wall = self._wall()

@@ -2,13 +2,7 @@
 
 import pytest
 
-from tests.e2e.conversations import (
-    be_told_of_a_shutdown,
-    come_late_and_come_back,
-    meet,
-    mute_and_unmute,
-    unpublish_and_publish_again,
-)
+from tests.e2e.conversations import be_told_of_a_shutdown, come_late_and_come_back, meet, mute_and_unmute
 from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
 
 pytestmark = pytest.mark.e2e
@@ -25,11 +19,6 @@ async def test_who_comes_late_or_comes_back_has_video_at_once(folder, layout):
 async def test_muting_stops_what_others_see_and_hear_until_unmuting(folder):
     async with open_meeting(folder) as meeting:
         await mute_and_unmute(meeting, Kind.PYTHON)
-
-
-async def test_what_is_unpublished_is_gone_until_it_is_published_again(folder):
-    async with open_meeting(folder) as meeting:
-        await unpublish_and_publish_again(meeting, Kind.PYTHON)
 
 
 async def test_sigterm_in_a_call_tells_everybody_and_ends_the_server(folder):

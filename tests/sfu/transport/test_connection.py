@@ -14,6 +14,7 @@ from sfu.transport.connection import MAX_CHECKED_FROM, MAX_UFRAGS, PeerConnectio
 from sfu.transport.endpoint import UdpEndpoint
 from tests.rtp import transport_pair
 from tests.rtp.ice.checks import HERE, SERVER, check
+from tests.sfu.in_trio import in_trio
 from triforium.testing import Link, open_network
 
 PATH = Path(HERE, ("198.51.100.7", 40000))
@@ -142,11 +143,12 @@ class Shell:
 
 
 @pytest.fixture
-async def shell() -> Shell:
+def shell() -> Shell:
     return Shell()
 
 
-async def test_outputs_are_performed_in_order_and_sent_in_one_batch(autojump_clock: MockClock, shell: Shell) -> None:
+@in_trio
+def test_outputs_are_performed_in_order_and_sent_in_one_batch(shell: Shell) -> None:
     shell.tell(Send(b"answer", PATH), Validated(PATH), Nominated(PATH), Connected(), Send(b"finished", PATH))
     assert shell.socket.sent == [(b"answer", PATH.remote), (b"finished", PATH.remote)]
     assert shell.entries == (0, 1)
@@ -157,16 +159,16 @@ async def test_outputs_are_performed_in_order_and_sent_in_one_batch(autojump_clo
     assert (shell.connection.selected, shell.entries, shell.media.changes) == (OTHER_PATH, (0, 1), 3)
 
 
-async def test_channels_are_told_to_the_owner(autojump_clock: MockClock, shell: Shell) -> None:
+@in_trio
+def test_channels_are_told_to_the_owner(shell: Shell) -> None:
     opened = ChannelOpened(0, ChannelParameters("_lossy"))
     message = ChannelMessage(0, "_lossy", b"hi", is_text=False)
     shell.tell(opened, message, ChannelClosed(0, "_lossy"))
     assert shell.owner.news == [opened, message]
 
 
-async def test_media_goes_to_its_sink_in_clear_and_all_else_to_the_core(
-    autojump_clock: MockClock, shell: Shell
-) -> None:
+@in_trio
+def test_media_goes_to_its_sink_in_clear_and_all_else_to_the_core(shell: Shell) -> None:
     shell.core.answers[CHECK] = [Send(b"answer", PATH)]
     for datagram in (RTP, CHECK, RTCP, HELLO):
         shell.connection.receive(datagram, PATH, 0.0)
@@ -286,7 +288,8 @@ async def test_cancelling_says_goodbye_and_leaves_no_entry(
     shell.connection.close()  # once more is harmless
 
 
-async def test_a_core_that_cannot_even_say_goodbye_leaves_no_entry(autojump_clock: MockClock, shell: Shell) -> None:
+@in_trio
+def test_a_core_that_cannot_even_say_goodbye_leaves_no_entry(shell: Shell) -> None:
     shell.connection.answer_to("UFRAG")
     shell.tell(Validated(PATH))
     shell.core.fault = ZeroDivisionError()
@@ -295,17 +298,15 @@ async def test_a_core_that_cannot_even_say_goodbye_leaves_no_entry(autojump_cloc
     assert shell.entries == (0, 0)
 
 
-async def test_old_credentials_are_taken_for_a_while_but_not_without_bound(
-    autojump_clock: MockClock, shell: Shell
-) -> None:
+@in_trio
+def test_old_credentials_are_taken_for_a_while_but_not_without_bound(shell: Shell) -> None:
     for number in range(3 * MAX_UFRAGS):
         shell.connection.answer_to(f"UFRAG{number}")
     assert shell.entries == (MAX_UFRAGS, 0)
 
 
-async def test_a_path_that_another_claimed_is_taken_back_by_the_next_answered_check(
-    autojump_clock: MockClock, shell: Shell
-) -> None:
+@in_trio
+def test_a_path_that_another_claimed_is_taken_back_by_the_next_answered_check(shell: Shell) -> None:
     thief = PeerConnection(ScriptedCore(), shell.endpoint, Owner())
     shell.tell(Validated(PATH))
     thief.perform([Validated(PATH)])
@@ -319,7 +320,8 @@ async def test_a_path_that_another_claimed_is_taken_back_by_the_next_answered_ch
     assert shell.entries == (0, 1)
 
 
-async def test_hosts_that_tried_are_remembered_until_it_is_up(autojump_clock: MockClock, shell: Shell) -> None:
+@in_trio
+def test_hosts_that_tried_are_remembered_until_it_is_up(shell: Shell) -> None:
     for number in range(9):
         shell.connection.receive(CHECK, Path(HERE, (f"203.0.113.{number}", 1)), 0.0)
     assert len(shell.connection.checked_from) == MAX_CHECKED_FROM
@@ -330,7 +332,8 @@ async def test_hosts_that_tried_are_remembered_until_it_is_up(autojump_clock: Mo
     assert shell.connection.checked_from == set()
 
 
-async def test_rtcp_waits_for_keys_and_a_path(autojump_clock: MockClock, shell: Shell) -> None:
+@in_trio
+def test_rtcp_waits_for_keys_and_a_path(shell: Shell) -> None:
     class Keys:
         def protect_rtcp(self, compound: bytes) -> bytes:
             return b"sealed " + compound

@@ -196,7 +196,9 @@ async def test_what_a_burst_causes_leaves_in_one_batch(endpoint: UdpEndpoint, so
     assert endpoint.statistics().datagrams_sent == 4
 
 
-async def test_a_batch_leaves_with_its_block_even_if_that_raises(endpoint: UdpEndpoint, socket: ScriptedSocket) -> None:
+def test_a_batch_leaves_with_its_block_even_if_that_raises(socket: ScriptedSocket) -> None:
+    endpoint = UdpEndpoint([socket])
+
     def fault() -> None:
         with endpoint.batch():
             endpoint.queue(b"said before", Path(HERE, PEER))
@@ -211,7 +213,7 @@ async def test_a_batch_leaves_with_its_block_even_if_that_raises(endpoint: UdpEn
     assert len(socket.batches) == 1
 
 
-async def test_what_the_kernel_does_not_take_is_lost_and_counted(nursery: trio.Nursery) -> None:
+def test_what_the_kernel_does_not_take_is_lost_and_counted() -> None:
     socket = ScriptedSocket(room=2)
     endpoint = UdpEndpoint([socket])
     for _ in range(2):

@@ -292,4 +292,4 @@ async def test_a_visitor_that_is_cancelled_says_goodbye(autojump_clock: MockCloc
                 await trio.sleep_forever()
 
         await alice.wait_until(lambda: "bob" not in alice.participants)
-        assert trio.current_time() - began < 6
+        assert trio.current_time() - began < 9, "a visitor that vanished would be missed after 15 s more"

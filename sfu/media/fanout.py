@@ -1,0 +1,190 @@
+"""The hot loop: one packet in, one protected datagram out for each subscriber.
+
+`FanOut` owns the rows; a `DownTrack` holds a handle on one of them and takes the decisions. This body in plain Python is
+the definition of right.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from rtp.extensions import abs_send_time, serialize_extensions
+from rtp.srtp import SrtpSendError
+from rtp.units import Address, Ssrc
+from sfu.media.forwarder import Sent
+
+_HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
+_VERSION: Final = 0x80
+_VERSION_AND_EXTENSION: Final = 0x90
+
+NO_LAYER: Final = -1
+NO_EPOCH: Final = 0
+
+MAX_PAYLOAD_BYTES: Final = 1332
+"""What SRTP takes (1356), less our header (12) and the longest extension block that we write (12)."""
+
+
+@dataclass(slots=True)
+class PacketFacts:
+    """What was found out about a packet, once, for all who get it.
+
+    `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
+    rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
+    decoder can start here, and that nothing newer was forwarded before it.
+    """
+
+    sequence: int
+    timestamp: int
+    marker: bool
+    layer: int
+    epoch: int
+    is_entry: bool
+    payload_at: int
+    payload_end: int
+    arrived_at: float
+
+
+class RowOwner(Protocol):
+    """Who takes the decisions about a row."""
+
+    def enter(self, facts: PacketFacts) -> None:
+        """Go on with the source of this packet, at which the row's target can be entered."""
+
+    def fail(self, error: Exception) -> None:
+        """Take the blame for an exception in the row's turn."""
+
+
+class Row:
+    """One output: everything that changes from one subscriber to the next.
+
+    `epoch` is the source that is being sent, `target` the layer that should be; NO_EPOCH and NO_LAYER are nothing.
+    Numbers of the source below `first` are not sent: they came before the splice.
+    """
+
+    __slots__ = (
+        "abs_send_time_id",
+        "epoch",
+        "first",
+        "last_sent_at",
+        "last_sequence",
+        "last_timestamp",
+        "octets",
+        "owner",
+        "packets",
+        "payload_type",
+        "protect",
+        "queue",
+        "refused",
+        "remote",
+        "sequence_offset",
+        "ssrc",
+        "target",
+        "timestamp_offset",
+    )
+
+    def __init__(self, owner: RowOwner, ssrc: Ssrc) -> None:
+        self.owner = owner
+        self.ssrc = ssrc
+        self.payload_type = 0
+        self.abs_send_time_id: int | None = None
+        self.epoch = NO_EPOCH
+        self.target = NO_LAYER
+        self.first = 0
+        self.sequence_offset = self.timestamp_offset = 0
+        self.protect: Callable[[bytes], bytes] | None = None
+        self.queue: Callable[[tuple[bytes, Address]], None] | None = None
+        self.remote: Address = ("", 0)
+        self.packets = self.octets = self.refused = 0
+        self.last_sequence = -1
+        self.last_timestamp = 0
+        self.last_sent_at = 0.0
+
+    @property
+    def sent(self) -> Sent | None:
+        """Where the stream stands; None before its first packet."""
+        return Sent(self.last_sequence, self.last_timestamp, self.last_sent_at) if self.packets else None
+
+    def retarget(
+        self,
+        protect: Callable[[bytes], bytes],
+        queue: Callable[[tuple[bytes, Address]], None],
+        remote: Address,
+    ) -> None:
+        """Send to this address, with these keys, from now on."""
+        self.protect, self.queue, self.remote = protect, queue, remote
+
+    def splice(self, facts: PacketFacts, sequence_offset: int, timestamp_offset: int) -> None:
+        """Go on with the source of this packet, with these offsets to its numbers."""
+        self.sequence_offset, self.timestamp_offset = sequence_offset, timestamp_offset
+        self.first = facts.sequence
+        self.epoch = facts.epoch
+
+    def pause(self) -> None:
+        """Send nothing until the target is set, and entered."""
+        self.target, self.epoch = NO_LAYER, NO_EPOCH
+
+
+class FanOut:
+    """All outputs of one published track."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        """Send to `row` too, as its target says."""
+        self._rows = [*self._rows, row]  # a copy: a row may be added while a packet is forwarded
+
+    def remove(self, row: Row) -> None:
+        """Send to `row` no more."""
+        self._rows = [each for each in self._rows if each is not row]
+
+    def forward(self, packet: bytes, facts: PacketFacts) -> None:
+        """Rewrite, protect and queue `packet` for every row that is on its source, or can enter it now.
+
+        No SSRC may ever send two packets under one number (RFC 7714 §8.1). So callers forward no number of an epoch
+        twice, and after its newest leave out so few that 16 bits are enough to tell the next.
+        """
+        layer, epoch, is_entry = facts.layer, facts.epoch, facts.is_entry
+        sequence, timestamp, now = facts.sequence, facts.timestamp, facts.arrived_at
+        marker = 0x80 if facts.marker else 0
+        payload = packet[facts.payload_at : facts.payload_end]
+        size = len(payload)
+        tails: dict[int, bytes] = {}  # by the id of abs-send-time
+        pack = _HEADER.pack
+        for row in self._rows:
+            if row.epoch != epoch and (row.target != layer or not is_entry):
+                continue
+            try:
+                if row.epoch != epoch:
+                    row.owner.enter(facts)
+                if sequence < row.first:
+                    continue
+                protect, queue, identifier = row.protect, row.queue, row.abs_send_time_id
+                assert protect is not None, "a row has a target only while its connection is up"
+                assert queue is not None, "and then it has all that it takes to send"
+                if identifier is None:
+                    flags, tail = _VERSION, payload
+                else:
+                    flags = _VERSION_AND_EXTENSION
+                    tail = tails.get(identifier) or _tail(tails, identifier, payload, now)
+                number = sequence + row.sequence_offset
+                stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
+                header = pack(flags, marker | row.payload_type, number & 0xFFFF, stamp, row.ssrc)
+                queue((protect(header + tail), row.remote))
+                row.packets += 1
+                row.octets += size
+                row.last_sent_at = now
+                if number > row.last_sequence:
+                    row.last_sequence = number
+                    row.last_timestamp = stamp
+            except SrtpSendError:
+                row.refused += 1  # overtaken by more packets than SRTP keeps books on: nobody waits for it any more
+            except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
+                row.owner.fail(error)
+
+
+def _tail(tails: dict[int, bytes], identifier: int, payload: bytes, now: float) -> bytes:
+    """Make what follows the fixed header, once for all rows whose peers gave abs-send-time the same id."""
+    tail = tails[identifier] = serialize_extensions([(identifier, abs_send_time(now))]) + payload
+    return tail

@@ -1,0 +1,321 @@
+"""One published track on its way in: facts about each packet, found once, and the fan-out to all who get it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import Final
+
+import trio
+
+from rtp.errors import DecodeError
+from rtp.extensions import find_extension, parse_audio_level
+from rtp.packet import RtpHeader, payload_end
+from rtp.payload.vp8 import is_keyframe, parse_vp8
+from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
+from rtp.sdp.codecs import Codec, MediaKind
+from rtp.units import Rid, Ssrc
+from sfu.media.downtrack import DownTrack, DownTrackStatistics
+from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
+from sfu.media.forwarder import GapCloser
+from sfu.media.keyframes import KeyframeRequests
+from sfu.media.layers import SETTLING_SECONDS, best_layer
+from sfu.media.speakers import AudioLevels
+from sfu.media.totals import Totals
+
+VP8: Final = "video/VP8"
+VP8_HEAD_BYTES: Final = 7
+"""The longest payload descriptor (RFC 7741 §4.2) and the first byte of the frame: what tells a key frame."""
+
+RID_LAYERS: Final = {Rid("q"): 0, Rid("h"): 1, Rid("f"): 2}
+"""Quarter, half and full: the names that LiveKit's clients give their simulcast layers. Others count by their order."""
+
+
+class DropCause(Enum):
+    """Why a packet was not forwarded."""
+
+    DUPLICATE = "seen before"
+    SUSPECT = "does not fit its stream"
+    PADDING = "nothing but padding"
+    UNKNOWN_PAYLOAD_TYPE = "a payload type that was not agreed"
+    TOO_LONG = "longer than can be encrypted"
+    TOO_LATE = "too late to be numbered"
+    SUPERSEDED = "another SSRC has the layer"
+
+
+_UNFIT: Final[Mapping[Verdict, DropCause]] = {
+    Verdict.DUPLICATE: DropCause.DUPLICATE,
+    Verdict.SUSPECT: DropCause.SUSPECT,
+    Verdict.EARLY: DropCause.PADDING,
+}
+
+
+class SourceStream:
+    """One SSRC of a published track: one simulcast layer, or all there is.
+
+    `epoch` changes whenever what follows has to be spliced to what went before: when the SSRC takes its layer over, and
+    when its sender starts anew. NO_EPOCH: it never had the layer.
+    """
+
+    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int) -> None:
+        self.ssrc = ssrc
+        self.layer = layer
+        self.reception = Reception(clock_rate)
+        self.keyframes = KeyframeRequests()
+        self.begin(NO_EPOCH)
+
+    def begin(self, epoch: int) -> None:
+        """Number what follows anew, under this name."""
+        self.epoch = epoch
+        self.gaps = GapCloser()
+        self.forwarded: int | None = None
+        """The highest number in this epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """What came in on one SSRC, and whether its layer is taken from it."""
+
+    layer: int
+    is_active: bool
+    reception: ReceptionStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverStatistics:
+    """What came in by SSRC, what was dropped, and what goes out.
+
+    `malformed_payloads` were forwarded all the same: the decoder is the judge.
+    """
+
+    streams: dict[Ssrc, StreamStatistics]
+    drops: dict[DropCause, int]
+    malformed_payloads: int
+    down_tracks: list[DownTrackStatistics]
+
+
+class Receiver:
+    """Takes the packets of one published track, and feeds its down tracks.
+
+    Of several SSRCs of one layer the newest has it, until it says goodbye: what subscribers get as one stream comes from
+    one. `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
+    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        kind: MediaKind,
+        rids: tuple[Rid, ...],
+        changed: Callable[[], None],
+        *,
+        audio_level_id: int | None = None,
+    ) -> None:
+        self.codec = codec
+        self.kind = kind
+        self.clock_rate = codec.clock_rate
+        self.streams: dict[Ssrc, SourceStream] = {}
+        self.down_tracks: list[DownTrack] = []
+        self.levels = AudioLevels(codec.clock_rate)
+        self._audio_level_id = audio_level_id
+        self._layers = _layers_by_name(rids)
+        self._is_simulcast = len(rids) > 1
+        self._changed = changed
+        self._fan_out = FanOut()
+        self._drops: Counter[DropCause] = Counter()
+        self._malformed = 0
+        self._gone = Totals()  # of streams that are forgotten
+        self._active: dict[int, SourceStream] = {}  # by layer
+        self._epochs = count(NO_EPOCH + 1)
+        self._chosen: int | None = None if self._is_simulcast else self._layer_of(rids[0] if rids else None)
+        self._first_packet_at: float | None = None
+        self._last_heard: dict[int, float] = {}
+
+    @property
+    def chosen_layer(self) -> int | None:
+        """The layer that subscribers get; None until it is chosen."""
+        return self._chosen
+
+    def add_stream(self, ssrc: Ssrc, rid: Rid | None) -> SourceStream:
+        """Take packets of `ssrc` as the layer called `rid`, which it has from its first media on."""
+        stream = self.streams[ssrc] = SourceStream(ssrc, self._layer_of(rid), self.clock_rate)
+        return stream
+
+    def remove_stream(self, ssrc: Ssrc) -> None:
+        """Forget `ssrc`: the publisher has said goodbye to it. Unknown ones are ignored."""
+        stream = self.streams.pop(ssrc, None)
+        if stream is None:
+            return
+        self._gone += _totals(stream)
+        if self._active.get(stream.layer) is not stream:
+            return
+        del self._active[stream.layer]
+        if self._is_simulcast and stream.layer == self._chosen:
+            # Browsers say goodbye to a layer that they can no longer afford: choose among those that are left.
+            self._chosen = self._first_packet_at = None
+            self.for_each_down_track(DownTrack.retarget)
+
+    def receive(self, stream: SourceStream, packet: bytes, header: RtpHeader, now: float) -> None:
+        """Take one packet of `stream` and forward it to all who get its layer.
+
+        Raises:
+            DecodeError: the packet's padding is longer than the packet, or a header extension is cut short.
+        """
+        end = payload_end(packet, header)
+        arrival = stream.reception.receive(header, now, end - header.size)
+        sequence = self._number(stream, header, arrival, end - header.size)
+        if sequence is None:
+            return
+        if self._audio_level_id is not None:
+            level = find_extension(packet, header, self._audio_level_id)
+            if level:
+                self.levels.receive_packet(parse_audio_level(level), arrival.timestamp, now)
+        if self._chosen is None:
+            self._last_heard[stream.layer] = now
+            self._choose_layer(now)
+        # One that was overtaken is no entry: what overtook it could not be sent any more.
+        is_entry = arrival.verdict is not Verdict.LATE and self._is_entry(stream, packet, header.size, end)
+        self._fan_out.forward(
+            packet,
+            PacketFacts(
+                sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now
+            ),
+        )
+
+    def attach(self, down_track: DownTrack) -> None:
+        """Send to `down_track` from now on."""
+        self.down_tracks.append(down_track)
+        self._fan_out.add(down_track.row)
+
+    def detach(self, down_track: DownTrack) -> None:
+        """Send to `down_track` no more. Idempotent."""
+        if down_track in self.down_tracks:
+            self.down_tracks.remove(down_track)
+            self._fan_out.remove(down_track.row)
+
+    def request_keyframe(self) -> None:
+        """Ask the publisher for a place where decoders can start; audio has one in every packet."""
+        stream = None if self._chosen is None else self._active.get(self._chosen)
+        if self.kind is MediaKind.AUDIO or stream is None:
+            return  # a stream that is still to come is asked when it has its layer
+        if stream.keyframes.request(trio.current_time()):
+            self._changed()
+
+    def sender_clock(self, epoch: int) -> SenderClock | None:
+        """Return the publisher's last word on the clock of this epoch: its newest sender report."""
+        for stream in self._active.values():
+            if stream.epoch == epoch:
+                return stream.reception.sender_clock
+        return None
+
+    def close(self) -> None:
+        """End every down track: the track is gone."""
+        self.for_each_down_track(DownTrack.close)
+
+    def for_each_down_track(self, step: Callable[[DownTrack], None]) -> None:
+        """Do something to each; a fault in one's turn ends its subscriber, and not whoever caused the step."""
+        for down_track in list(self.down_tracks):
+            try:
+                step(down_track)
+            except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
+                down_track.fail(error)
+
+    def totals(self) -> Totals:
+        """Return what came in, on all SSRCs that there ever were."""
+        return sum(map(_totals, self.streams.values()), self._gone)
+
+    def statistics(self) -> ReceiverStatistics:
+        """Return counts so far."""
+        return ReceiverStatistics(
+            streams={
+                ssrc: StreamStatistics(
+                    stream.layer, self._active.get(stream.layer) is stream, stream.reception.statistics()
+                )
+                for ssrc, stream in self.streams.items()
+            },
+            drops=dict(self._drops),
+            malformed_payloads=self._malformed,
+            down_tracks=[down_track.statistics() for down_track in self.down_tracks],
+        )
+
+    def _layer_of(self, rid: Rid | None) -> int:
+        return 0 if rid is None else self._layers.get(rid, RID_LAYERS.get(rid, 0))  # descriptions may change the names
+
+    def _number(self, stream: SourceStream, header: RtpHeader, arrival: Arrival, size: int) -> int | None:
+        """Return the number under which to forward the packet; None if it was dropped, and counted."""
+        if (unfit := _UNFIT.get(arrival.verdict)) is not None:
+            self._drops[unfit] += 1
+            return None
+        if arrival.verdict is Verdict.RESTARTED:
+            self._activate(stream)
+        if (cause := self._unwanted(header, size)) is not None:
+            stream.gaps.drop(arrival.sequence)
+            self._drops[cause] += 1
+            return None
+        active = self._active.get(stream.layer)
+        if stream.epoch == NO_EPOCH or active is None:
+            self._activate(stream)
+        elif active is not stream:
+            self._drops[DropCause.SUPERSEDED] += 1
+            return None
+        number = stream.gaps.number(arrival.sequence)
+        if number is None:
+            self._drops[DropCause.TOO_LATE] += 1
+            return None
+        if stream.forwarded is not None and number > stream.forwarded + MAX_DROPOUT:
+            # So much was lost, and dropped, one after the other, that subscribers might not see how often the number
+            # has wrapped, and a key stream would be used again: this is not the same stream any more.
+            self._activate(stream)
+            number = stream.gaps.number(arrival.sequence)
+            assert number is not None, "the first of a numbering has a number"
+        if stream.forwarded is None or number > stream.forwarded:
+            stream.forwarded = number
+        return number
+
+    def _unwanted(self, header: RtpHeader, size: int) -> DropCause | None:
+        """Say why a packet that has its place in the stream is left out all the same."""
+        if not size:
+            return DropCause.PADDING
+        if header.payload_type != self.codec.payload_type:
+            return DropCause.UNKNOWN_PAYLOAD_TYPE
+        return DropCause.TOO_LONG if size > MAX_PAYLOAD_BYTES else None
+
+    def _activate(self, stream: SourceStream) -> None:
+        """Take the layer from this stream, from here on, and find a place where all who wait for it can start."""
+        stream.begin(next(self._epochs))
+        self._active[stream.layer] = stream
+        if any(down_track.row.target == stream.layer for down_track in self.down_tracks):
+            self.request_keyframe()
+
+    def _is_entry(self, stream: SourceStream, packet: bytes, start: int, end: int) -> bool:
+        """Say whether a decoder can start at this packet."""
+        if self.kind is MediaKind.AUDIO:
+            return True
+        head = packet[start : min(end, start + VP8_HEAD_BYTES)]
+        try:
+            is_entry = self.codec.mime == VP8 and is_keyframe(head, parse_vp8(head))
+        except DecodeError:
+            self._malformed += 1
+            return False
+        if is_entry:
+            stream.keyframes.received()
+        return is_entry
+
+    def _choose_layer(self, now: float) -> None:
+        if self._first_packet_at is None:
+            self._first_packet_at = now
+        if now - self._first_packet_at >= SETTLING_SECONDS:
+            self._chosen = best_layer(self._last_heard, now)
+            self.for_each_down_track(DownTrack.retarget)
+
+
+def _totals(stream: SourceStream) -> Totals:
+    reception = stream.reception.statistics()
+    return Totals(reception.packets, reception.octets, reception.lost)
+
+
+def _layers_by_name(rids: tuple[Rid, ...]) -> dict[Rid, int]:
+    if all(rid in RID_LAYERS for rid in rids):
+        return {rid: RID_LAYERS[rid] for rid in rids}
+    return {rid: at for at, rid in enumerate(rids)}

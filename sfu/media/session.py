@@ -1,0 +1,257 @@
+"""The RTP and RTCP of one peer connection, both directions: whose a packet is, and what is reported of it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, assert_never
+
+from rtp.binding import Section, SsrcBinder
+from rtp.errors import DecodeError
+from rtp.extensions import parse_extensions
+from rtp.packet import RtpHeader, parse_header
+from rtp.rtcp.compound import RtcpPacket, Unrecognised, parse_compound, serialize_compound
+from rtp.rtcp.goodbye import Goodbye
+from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
+from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
+from rtp.rtcp.source_description import SourceDescription
+from rtp.serial import compact_ntp
+from rtp.units import Mid, Ssrc
+from sfu.media.downtrack import DownTrack
+from sfu.media.receiver import Receiver, SourceStream
+from sfu.transport.connection import PeerConnection
+
+REPORT_INTERVAL_SECONDS: Final = 1.0
+"""Between receiver reports, which publishers take their losses from."""
+
+SENDER_REPORT_INTERVAL_SECONDS: Final = 3.0
+"""Between sender reports: clocks drift slowly, and there is one for each subscriber of each track. A new track gets its
+first after REPORT_INTERVAL_SECONDS, because lips are in time only from then on."""
+
+MAX_REPORT_BLOCKS: Final = 31
+"""What one report can hold (RFC 3550 §6.4.1)."""
+
+FIRST_REPORT_SECONDS: Final = 0.25
+"""From the first use of a connection for media to its first report."""
+
+
+class DropCause(Enum):
+    """Why a packet in clear was of no use."""
+
+    MALFORMED_RTP = "malformed RTP"
+    MALFORMED_RTCP = "malformed RTCP"
+    UNBOUND = "an SSRC that belongs to no section"
+    RETRANSMISSION = "a retransmission stream, which was not agreed"
+    UNKNOWN_FEEDBACK = "RTCP that we do not read"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStatistics:
+    """What was dropped, and what the peer believes that its downlink can carry (REMB), in bit/s."""
+
+    drops: dict[DropCause, int]
+    estimated_bitrate_bps: int | None
+
+
+class MediaSession:
+    """All the streams of one connection, by SSRC; its timers are reports and key frame requests."""
+
+    def __init__(self, connection: PeerConnection, *, feedback_ssrc: Ssrc) -> None:
+        self._connection = connection
+        self._feedback_ssrc = feedback_ssrc
+        self._binder = SsrcBinder()
+        self._receivers: dict[Mid, Receiver] = {}
+        self._incoming: dict[Ssrc, tuple[Receiver, SourceStream]] = {}
+        self._outgoing: dict[Ssrc, DownTrack] = {}
+        self._cnames: dict[Ssrc, str] = {}
+        self._sent_reports: dict[Ssrc, tuple[int, float]] = {}
+        self._next_report: float | None = None
+        self._next_sender_reports = 0.0
+        self._drops: Counter[DropCause] = Counter()
+        self._remb_bps: int | None = None
+
+    def receive_from(self, section: Section, receiver: Receiver) -> None:
+        """Take the streams of a section as those of `receiver`, now or again after another negotiation."""
+        self._binder.declare(section)
+        self._receivers[section.mid] = receiver
+        self._forget_unbound()
+
+    def stop_receiving(self, mid: Mid) -> None:
+        """Take no streams of this section any more."""
+        self._binder.withdraw(mid)
+        self._receivers.pop(mid, None)
+        self._forget_unbound()
+
+    def add_down_track(self, down_track: DownTrack, cname: str, now: float) -> None:
+        """Take the subscriber's feedback for `down_track`, and report on it under `cname`."""
+        self._outgoing[down_track.ssrc] = down_track
+        self._cnames[down_track.ssrc] = cname
+        self._next_sender_reports = min(self._next_sender_reports, now + REPORT_INTERVAL_SECONDS)
+        self._next_report = None
+        self._schedule_report(now)
+
+    def remove_down_track(self, down_track: DownTrack, now: float) -> None:
+        """Say goodbye to its SSRC, and forget it."""
+        if self._outgoing.pop(down_track.ssrc, None) is not None and down_track.row.packets:
+            self._send([ReceiverReport(self._feedback_ssrc), Goodbye((down_track.ssrc,))])
+        self._cnames.pop(down_track.ssrc, None)
+        self._sent_reports.pop(down_track.ssrc, None)
+        self._schedule_report(now)
+
+    def receive_rtp(self, packet: bytes, now: float) -> None:
+        """Take one RTP packet in clear."""
+        try:
+            header = parse_header(packet)
+            entry = self._incoming.get(header.ssrc) or self._bind(packet, header, now)
+            if entry is not None:
+                receiver, stream = entry
+                receiver.receive(stream, packet, header, now)
+        except DecodeError:
+            self._drops[DropCause.MALFORMED_RTP] += 1
+
+    def receive_rtcp(self, packet: bytes, now: float) -> None:
+        """Take one RTCP compound in clear."""
+        try:
+            packets = parse_compound(packet)
+        except DecodeError:
+            self._drops[DropCause.MALFORMED_RTCP] += 1
+            return
+        for part in packets:
+            self._receive_part(part, now)
+
+    def transport_changed(self) -> None:
+        """Look again at where media goes, and with what keys."""
+        for down_track in list(self._outgoing.values()):
+            down_track.transport_changed()
+
+    def next_timeout(self) -> float | None:
+        """Say when the next report or key frame request is due; nothing is while there is no media."""
+        dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
+        dues.append(self._next_report)
+        return min((due for due in dues if due is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Send the reports and requests that are due."""
+        for _, stream in self._incoming.values():
+            if stream.keyframes.take_due(now):
+                self._send(
+                    [ReceiverReport(self._feedback_ssrc), PictureLossIndication(self._feedback_ssrc, stream.ssrc)]
+                )
+        if self._next_report is not None and now >= self._next_report:
+            self._next_report = None
+            self._report(now)
+            self._schedule_report(now)
+
+    def statistics(self) -> MediaStatistics:
+        """Return counts so far."""
+        return MediaStatistics(dict(self._drops), self._remb_bps)
+
+    def _bind(self, packet: bytes, header: RtpHeader, now: float) -> tuple[Receiver, SourceStream] | None:
+        """Find whose a new SSRC is; the first packet is not lost by looking."""
+        binding = self._binder.bind(header, parse_extensions(packet, header))
+        if binding is None or binding.mid not in self._receivers:
+            self._drops[DropCause.UNBOUND] += 1
+            return None
+        if binding.is_rtx:
+            self._drops[DropCause.RETRANSMISSION] += 1
+            return None
+        receiver = self._receivers[binding.mid]
+        entry = self._incoming[header.ssrc] = (receiver, receiver.add_stream(header.ssrc, binding.rid))
+        self._schedule_report(now, soon=True)
+        return entry
+
+    def _forget_unbound(self) -> None:
+        """Drop the streams whose SSRC no longer belongs to their section: a description can take it away, or over."""
+        for ssrc, (receiver, _) in list(self._incoming.items()):
+            binding = self._binder.bound(ssrc)
+            if binding is None or binding.is_rtx or self._receivers.get(binding.mid) is not receiver:
+                del self._incoming[ssrc]
+                receiver.remove_stream(ssrc)
+
+    def _receive_part(self, part: RtcpPacket, now: float) -> None:
+        match part:
+            case SenderReport():
+                if (entry := self._incoming.get(part.ssrc)) is not None:
+                    entry[1].reception.receive_sender_report(part.ntp, part.rtp_timestamp, now)
+                self._receive_blocks(part.blocks, now)
+            case ReceiverReport():
+                self._receive_blocks(part.blocks, now)
+            case PictureLossIndication():
+                self._keyframe_requested(part.media_ssrc)
+            case FullIntraRequest():
+                for ssrc, _ in part.commands:
+                    self._keyframe_requested(ssrc)
+            case ReceiverEstimatedMaxBitrate():
+                self._remb_bps = part.bitrate_bps
+            case Goodbye():
+                for ssrc in part.ssrcs:
+                    if (entry := self._incoming.pop(ssrc, None)) is not None:
+                        entry[0].remove_stream(ssrc)
+            case SourceDescription():
+                pass  # the section already says whose a stream is
+            case Unrecognised():
+                self._drops[DropCause.UNKNOWN_FEEDBACK] += 1
+            case _:
+                assert_never(part)
+
+    def _receive_blocks(self, blocks: tuple[ReportBlock, ...], now: float) -> None:
+        for block in blocks:
+            if (down_track := self._outgoing.get(block.ssrc)) is None:
+                continue
+            round_trip = None
+            reported, sent_at = self._sent_reports.get(block.ssrc, (0, 0.0))
+            if block.last_sender_report and block.last_sender_report == reported:
+                round_trip = max(0.0, now - sent_at - block.delay_since / 65536)
+            down_track.report_received(block, round_trip_seconds=round_trip)
+
+    def _keyframe_requested(self, ssrc: Ssrc) -> None:
+        if (down_track := self._outgoing.get(ssrc)) is not None:
+            down_track.keyframe_requested()
+
+    def _schedule_report(self, now: float, *, soon: bool = False) -> None:
+        if self._next_report is None and (self._incoming or self._outgoing):
+            due = now + (FIRST_REPORT_SECONDS if soon else REPORT_INTERVAL_SECONDS)
+            self._next_report = due if self._incoming else max(due, self._next_sender_reports)
+            self._connection.reschedule()
+
+    def _report(self, now: float) -> None:
+        """Send what came in of each bound SSRC, and what goes out on each that the publisher has put on a clock."""
+        blocks = [
+            block
+            for ssrc, (_, stream) in self._incoming.items()
+            if (block := stream.reception.report_block(ssrc, now)) is not None
+        ]
+        for start in range(0, len(blocks), MAX_REPORT_BLOCKS):
+            self._send([ReceiverReport(self._feedback_ssrc, tuple(blocks[start : start + MAX_REPORT_BLOCKS]))])
+        if now >= self._next_sender_reports:
+            self._send_sender_reports(now)
+
+    def _send_sender_reports(self, now: float) -> None:
+        """Report on what goes out; soon again if a publisher has not said yet what time its clock shows."""
+        is_complete = True
+        for ssrc, down_track in self._outgoing.items():
+            report = self._sender_report(down_track, now)
+            if report is None:
+                is_complete &= not down_track.is_sending
+                continue
+            self._sent_reports[ssrc] = (compact_ntp(report.ntp), now)
+            self._send([report, SourceDescription(((ssrc, self._cnames[ssrc]),))])
+        self._next_sender_reports = now + (SENDER_REPORT_INTERVAL_SECONDS if is_complete else REPORT_INTERVAL_SECONDS)
+
+    def _sender_report(self, down_track: DownTrack, now: float) -> SenderReport | None:
+        """Put the stream on its publisher's wall clock, by the publisher's own sender report.
+
+        The publisher's NTP times are passed on as they are: what binds its audio to its video is that both are on one
+        clock, and not which one.
+        """
+        row = down_track.row
+        clock = down_track.sender_clock()
+        if clock is None or not row.packets:
+            return None
+        elapsed = now - clock.arrived_at
+        timestamp = clock.timestamp + int(elapsed * down_track.source.clock_rate) + row.timestamp_offset
+        ntp = (clock.ntp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF
+        return SenderReport(row.ssrc, ntp, timestamp & 0xFFFF_FFFF, row.packets & 0xFFFF_FFFF, row.octets & 0xFFFF_FFFF)
+
+    def _send(self, packets: list[RtcpPacket]) -> None:
+        self._connection.send_rtcp(serialize_compound(packets))

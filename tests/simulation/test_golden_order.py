@@ -1,0 +1,265 @@
+"""Our server says to visitors what LiveKit's said to published clients, in the same order where order matters.
+
+Visitors play the first three of the recorded scenarios, with the manners of either client, in either layout.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import trio
+from google.protobuf.json_format import MessageToDict
+from livekit.protocol.models import ParticipantInfo, TrackSource
+
+from tests.simulation.house import House, flows, open_house, sent
+from tests.simulation.recording import Message, disagreements, labels, recorded, sections, simulated
+from triforium.testing import Link
+from triforium.visitor import Habits, Visitor
+
+layouts = pytest.mark.parametrize("layout", ["v0", "v1"])
+clients = pytest.mark.parametrize("client", ["js", "py"])
+
+
+class Stage:
+    """Where a scenario is played."""
+
+    def __init__(self, house: House, scenario: str, client: str, layout: str, visitors: AsyncExitStack) -> None:
+        self.house = house
+        self.recording = f"{scenario}.{client}-{layout}"
+        self.is_rust = client == "py"
+        self.single = layout == "v1"
+        self._visitors = visitors
+
+    async def enter(self, identity: str, *, auto_subscribe: bool = True) -> Visitor:
+        visitor = await self._visitors.enter_async_context(
+            self.house.visitor(
+                identity,
+                single=self.single,
+                habits=Habits.RUST if self.is_rust else Habits.JAVASCRIPT,
+                auto_subscribe=auto_subscribe,
+            )
+        )
+        await visitor.wait_connected()
+        return visitor
+
+    def compare(self, visitor: Visitor, identity: str) -> None:
+        """See that a visitor's conversation agrees with the recorded one."""
+        theirs, ours = recorded(self.recording, identity, "s>c"), simulated(visitor, "s>c")
+        if not any(message.kind == "leave" for message in theirs):
+            ours = [message for message in ours if message.kind != "leave"]  # that client did not wait for it
+        self._expect_agreement(ours, theirs)
+        self._expect_agreement(simulated(visitor, "c>s"), recorded(self.recording, identity, "c>s"))
+        for kind in ("offer", "answer"):  # of two connections in the old layout
+            self._expect_same_steps(sections(ours, kind), sections(theirs, kind))
+
+    @staticmethod
+    def _expect_agreement(ours: list[Message], theirs: list[Message]) -> None:
+        found = disagreements(labels(ours), labels(theirs))
+        assert not found, "\n".join([*found, str(labels(ours)), str(labels(theirs))])
+
+    @staticmethod
+    def _expect_same_steps(ours: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> None:
+        """Descriptions went through the same states; what ends at once may be taken away in one step or in two."""
+        rest = iter(theirs)
+        assert all(each in rest for each in ours), f"{ours} are not steps of {theirs}"
+        assert ours[-1:] == theirs[-1:]
+        assert len(theirs) - len(ours) <= 1, f"{theirs} took more steps than {ours}"
+
+
+async def play(scenario: str, client: str, layout: str, act: Callable[[Stage], Awaitable[dict[str, Visitor]]]) -> Stage:
+    """Play a scenario and compare what everybody was told; return the stage."""
+    async with open_house() as house:
+        async with AsyncExitStack() as visitors:
+            stage = Stage(house, scenario, client, layout, visitors)
+            cast = await act(stage)
+        for identity, visitor in cast.items():
+            stage.compare(visitor, identity)
+    return stage
+
+
+@clients
+@layouts
+async def test_one_participant_comes_and_goes_as_recorded(autojump_clock, client, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await trio.sleep(6.5)
+        await alice.leave()
+        return {"alice": alice}
+
+    await play("s01-join-leave", client, layout, act)
+
+
+@clients
+@layouts
+async def test_a_late_joiner_is_told_what_was_recorded(autojump_clock, client, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await trio.sleep(0.1)
+        if stage.is_rust:  # announces both at once
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.publish_video)
+                nursery.start_soon(alice.publish_audio)
+        else:
+            await alice.publish_video()
+            await alice.publish_audio()
+        await trio.sleep(2.5)
+        bob = await stage.enter("bob")
+        await trio.sleep(5)
+        carol = await stage.enter("carol", auto_subscribe=False)
+        await trio.sleep(5)
+        await bob.leave()
+        await trio.sleep(4)
+        if stage.is_rust and not stage.single:  # both went at once, and neither heard of the other's going
+            await carol.leave()
+            await alice.leave()
+        else:
+            await alice.leave()
+            await trio.sleep(1)
+            await carol.leave()
+        return {"alice": alice, "bob": bob, "carol": carol}
+
+    await play("s02-late-joiner", client, layout, act)
+
+
+@clients
+@layouts
+async def test_publishing_muting_and_unpublishing_is_told_as_recorded(autojump_clock, client, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        bob = await stage.enter("bob")
+        await trio.sleep(1)
+        alice = await stage.enter("alice")
+        await trio.sleep(3.5)
+        camera = await alice.publish_video()
+        await trio.sleep(2.5)
+        microphone = await alice.publish_audio()
+        await trio.sleep(3)
+        for publication in (microphone,) if stage.is_rust else (microphone, camera):
+            for muted in (True, False):
+                publication.mute(muted)
+                await trio.sleep(1)
+        await trio.sleep(1)
+        camera.unpublish()
+        await trio.sleep(2)
+        if not stage.is_rust:
+            await alice.publish_video(source=TrackSource.SCREEN_SHARE)
+            await trio.sleep(2)
+        await alice.leave()
+        await trio.sleep(1)
+        await bob.leave()
+        return {"alice": alice, "bob": bob}
+
+    await play("s03-publish-mute-unpublish", client, layout, act)
+
+
+# What the recordings' comparison leaves out, and what it sees only by kind.
+
+
+def kinds(visitor: Visitor) -> list[str]:
+    return [message.kind for message in simulated(visitor, "s>c")]
+
+
+@asynccontextmanager
+async def late_joiner(*, single: bool, habits: Habits) -> AsyncIterator[Visitor]:
+    """Let Bob find Alice's camera and microphone when he joins."""
+    async with open_house() as house, house.visitor("alice", single=single) as alice:
+        published = [await alice.publish_video(), await alice.publish_audio()]
+        await trio.sleep(1)
+        async with house.visitor("bob", single=single, habits=habits) as bob:
+            for publication in published:
+                await bob.wait_until(flows(bob, publication.sid))
+            await trio.sleep(1)
+            yield bob
+
+
+async def test_on_the_single_connection_the_first_answer_carries_the_tracks_and_one_more_offer_is_asked_for(
+    autojump_clock,
+) -> None:
+    async with late_joiner(single=True, habits=Habits.RUST) as bob:
+        assert [kind for kind in kinds(bob) if kind not in {"pong_resp", "update", "room_update"}] == [
+            "join",
+            "refresh_token",
+            "subscription_permission_update",
+            "subscription_permission_update",
+            "answer",
+            "trickle",
+            "media_sections_requirement",
+            "answer",
+        ]
+        (requirement,) = sent(bob, "media_sections_requirement")
+        assert (requirement.num_audios, requirement.num_videos) == (0, 0)
+        first, second = sent(bob, "answer")
+        publisher = bob.participants["alice"]
+        assert set(first.mid_to_track_id.values()) == {track.sid for track in publisher.tracks}
+        assert second.mid_to_track_id == first.mid_to_track_id
+        assert first.id == second.id == 0, "an offer without an id is answered without one"
+        for track in publisher.tracks:
+            assert f"a=msid:{publisher.sid}|{track.sid} {track.sid}\r\n" in first.sdp
+        assert first.sdp.count("a=msid:") == 2
+        assert first.sdp.count("a=sendonly") == 6, "idle sections too, without a track"
+
+
+async def test_on_two_connections_the_first_offer_holds_data_only_and_the_second_the_tracks(autojump_clock) -> None:
+    async with late_joiner(single=False, habits=Habits.JAVASCRIPT) as bob:
+        first, second = sent(bob, "offer")
+        publisher = bob.participants["alice"]
+        assert second.id == first.id + 1
+        assert not first.mid_to_track_id
+        assert "m=audio" not in first.sdp
+        assert "m=application" in first.sdp
+        assert sorted(second.mid_to_track_id.values()) == sorted(track.sid for track in publisher.tracks)
+        for track in publisher.tracks:
+            assert f"a=msid:{publisher.sid}|{track.sid} {track.sid}\r\n" in second.sdp
+        assert second.sdp.count("a=sendrecv") >= 2
+
+
+@layouts
+async def test_a_join_response_shows_a_participant_that_has_no_state_yet(autojump_clock, layout) -> None:
+    async with open_house() as house, house.visitor("alice", single=layout == "v1") as alice:
+        (theirs,) = (m for m in recorded(f"s01-join-leave.js-{layout}", "alice", "s>c") if m.kind == "join")
+        ours = MessageToDict(alice.join, preserving_proto_field_name=True)
+        for absent in ("state", "version", "tracks"):
+            assert absent not in theirs.fields["participant"]
+            assert absent not in ours["participant"]
+        for field in ("subscriber_primary", "fast_publish", "ping_interval", "ping_timeout", "server_version"):
+            assert ours.get(field) == theirs.fields.get(field), field
+
+
+async def test_becoming_active_is_told_to_oneself_with_the_next_three_seconds(autojump_clock) -> None:
+    async with open_house(link=Link()) as house, house.visitor("alice", single=True) as alice:
+        await alice.wait_until(lambda: alice.me.state == ParticipantInfo.State.ACTIVE)
+        assert trio.current_time() - alice.joined_at == pytest.approx(3, abs=0.01)
+        assert kinds(alice).count("update") == 1
+
+
+@layouts
+async def test_who_wants_no_subscriptions_is_told_only_of_people_and_counts(autojump_clock, layout) -> None:
+    async with open_house() as house, house.visitor("alice", single=True) as alice:
+        await alice.publish_audio()
+        async with house.visitor("carol", single=layout == "v1", auto_subscribe=False) as carol:
+            await trio.sleep(12)
+            news = {"update", "room_update", "pong", "pong_resp"}
+            first_words = {"join", "refresh_token", "answer", "trickle"} | ({"offer"} if layout == "v0" else set())
+            assert set(kinds(carol)) - news == first_words
+
+
+@layouts
+async def test_candidates_follow_the_description_that_they_belong_to_and_the_last_is_marked(
+    autojump_clock, layout
+) -> None:
+    async with open_house() as house, house.visitor("alice", single=layout == "v1") as alice:
+        await alice.publish_audio()
+        said = [kind for kind in kinds(alice) if kind in {"offer", "answer", "trickle"}]
+        assert said[:4] in (["answer", "trickle", "answer", "answer"], ["offer", "trickle", "answer", "trickle"])
+        assert said.count("trickle") == (1 if layout == "v1" else 2)
+        assert all(trickle.final for trickle in sent(alice, "trickle"))
+
+
+@pytest.mark.parametrize("habits", list(Habits))
+async def test_pings_are_answered_in_the_form_in_which_they_come(autojump_clock, habits) -> None:
+    async with open_house() as house, house.visitor("alice", single=True, habits=habits) as alice:
+        await trio.sleep(12)
+        asked = [message for message in alice.messages if message.is_sent and message.kind == "ping_req"]
+        answers = sent(alice, "pong_resp")
+        assert len(answers) == len(asked) == 2 + (habits is Habits.RUST)
+        assert [each.last_ping_timestamp for each in answers] == [each.content.ping_req.timestamp for each in asked]
+        assert len(sent(alice, "pong")) == (0 if habits is Habits.RUST else 2)

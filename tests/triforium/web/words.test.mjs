@@ -1,0 +1,51 @@
+// Errors in words: what people can do about it has to be in the sentence.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { deviceProblem, ending, initials, joinProblem, people, screenProblem } from "../../../triforium/web/words.js";
+
+const TABLE = [
+  [{ reasonName: "NotAllowed", status: 401, message: "invalid token, error: token has invalid claims: token is expired" }, /expired/],
+  [{ reasonName: "NotAllowed", status: 401, message: "invalid API key: other" }, /does not accept this token/],
+  [{ reasonName: "NotAllowed", status: 404, message: "requested room does not exist" }, /no such room/],
+  [{ reasonName: "ServerUnreachable", message: "could not establish signal connection: Failed to fetch" }, /cannot be reached/],
+  [{ reasonName: "ServerUnreachable", status: 503, message: "" }, /full/],
+  [{ reasonName: "NotAllowed", status: 429, message: "room is full" }, /full/],
+  [{ reasonName: "InternalError", message: "could not establish pc connection" }, /firewall/],
+  [{ reasonName: "Timeout", message: "room connection has timed out" }, /too long/],
+  [{ message: "something new" }, /something new/],
+  [{}, /Joining failed/],
+];
+
+test("why a room could not be joined", () => {
+  for (const [error, words] of TABLE) assert.match(joinProblem(error), words);
+});
+
+test("why a device cannot be used", () => {
+  assert.match(deviceProblem({ name: "NotAllowedError" }, "both"), /does not let this page use your camera and microphone/);
+  assert.match(deviceProblem({ name: "NotFoundError" }, "videoinput"), /No camera was found/);
+  assert.match(deviceProblem({ name: "NotReadableError" }, "audioinput"), /microphone cannot be opened/);
+  assert.match(deviceProblem({ name: "TypeError" }, "both"), /https/);
+  assert.match(deviceProblem({ name: "OddError", message: "boo" }, "audioinput"), /boo/);
+});
+
+test("who thinks better of sharing a screen is told nothing", () => {
+  assert.equal(screenProblem({ name: "NotAllowedError" }), "");
+  assert.match(screenProblem({ name: "TypeError" }), /cannot share/);
+});
+
+test("how a call ended, also for reasons that nobody knew", () => {
+  assert.equal(ending("CLIENT_INITIATED").title, "You have left");
+  assert.match(ending("DUPLICATE_IDENTITY").text, /another tab/);
+  assert.equal(ending(undefined).title, "The connection was lost");
+});
+
+test("initials are two letters at most", () => {
+  const table = { "Ada Lovelace": "AL", ada: "A", "Jean-Luc van Damme": "JD", "": "?", "  ": "?", "öäü": "Ö", "𝒳 y": "𝒳Y" };
+  for (const [name, expected] of Object.entries(table)) assert.equal(initials(name), expected);
+});
+
+test("how many people there are", () => {
+  assert.equal(people(1), "only you");
+  assert.equal(people(5), "5 people");
+});

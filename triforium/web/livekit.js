@@ -1,0 +1,15 @@
+// The published client library, which the page loads before its own modules.
+
+export const {
+  ConnectionState,
+  DisconnectReason,
+  Room,
+  RoomEvent,
+  Track,
+  VideoPresets,
+  createLocalAudioTrack,
+  createLocalTracks,
+  createLocalVideoTrack,
+  isBrowserSupported,
+  supportsAudioOutputSelection,
+} = globalThis.LivekitClient;
