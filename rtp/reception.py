@@ -147,6 +147,11 @@ class Reception:
         self._octets += size
         return Arrival(verdict, sequence, timestamp)
 
+    def has_received(self, sequence: int) -> bool:
+        """Say whether a packet of this number, as sent, has come lately."""
+        number = unwrap(sequence, near=self._highest)
+        return self._seen[number % WINDOW] == number
+
     def receive_sender_report(self, ntp: int, rtp_timestamp: int, now: float) -> None:
         """Note a sender report on this SSRC: its 64-bit NTP time and the RTP timestamp of the same instant.
 

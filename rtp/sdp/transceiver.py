@@ -47,11 +47,15 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class LocalTrack:
-    """What we send in a section. The cname is the stream's id: a browser lip-syncs what has one cname."""
+    """What we send in a section. The cname is the stream's id: a browser lip-syncs what has one cname.
+
+    `rtx_ssrc` is where it is sent again (RFC 4588), if the peer agrees to that.
+    """
 
     stream_id: str
     track_id: str
     ssrc: Ssrc
+    rtx_ssrc: Ssrc | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -67,7 +67,8 @@ def rtp_section(
     if direction.receives and offered is not None and offered.track is not None:
         attributes += _encoding_attributes(offered.track, is_simulcast=offered.is_simulcast)
     if direction.sends and transceiver.local_track is not None:
-        attributes += _track_attributes(transceiver.local_track)
+        has_rtx = any(codec.rtx_payload_type is not None for codec in codecs)
+        attributes += _track_attributes(transceiver.local_track, has_rtx=has_rtx)
     attributes.append((direction.value, ""))
     protocol = RTP_PROTOCOL if offered is None else offered.protocol
     kind = transceiver.kind.value
@@ -111,9 +112,14 @@ def _encoding_attributes(track: RemoteTrack, *, is_simulcast: bool) -> Iterator[
         yield "simulcast", f"recv {';'.join(rids)}"
 
 
-def _track_attributes(track: LocalTrack) -> Iterator[Attribute]:
-    """Yield a track's names. Its SSRC stands there before its first packet: subscribers get no MID to go by."""
+def _track_attributes(track: LocalTrack, *, has_rtx: bool) -> Iterator[Attribute]:
+    """Yield a track's names. Its SSRCs stand there before its first packet: subscribers get no MID to go by."""
     msid = f"{track.stream_id} {track.track_id}"
     yield "msid", msid
-    yield "ssrc", f"{track.ssrc} cname:{track.stream_id}"
-    yield "ssrc", f"{track.ssrc} msid:{msid}"
+    ssrcs = [track.ssrc]
+    if has_rtx and track.rtx_ssrc is not None:
+        ssrcs.append(track.rtx_ssrc)
+        yield "ssrc-group", f"FID {track.ssrc} {track.rtx_ssrc}"  # RFC 5576 §4.2
+    for ssrc in ssrcs:
+        yield "ssrc", f"{ssrc} cname:{track.stream_id}"
+        yield "ssrc", f"{ssrc} msid:{msid}"

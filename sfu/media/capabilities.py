@@ -6,12 +6,12 @@ from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
 from rtp.sdp.codecs import Codec
 from rtp.sdp.transceiver import Capabilities
 
-_OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", (), None)
-_KEYFRAME_REQUESTS: Final = ("ccm fir", "nack pli")
+_OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", ("nack",), None)
+_VIDEO_FEEDBACK: Final = ("ccm fir", "nack", "nack pli")
 
 RECEIVE: Final = Capabilities(
     audio=(_OPUS,),
-    video=(Codec("video/VP8", 96, 90000, 1, "", _KEYFRAME_REQUESTS, None),),
+    video=(Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97),),
     audio_extensions=(MID, AUDIO_LEVEL),
     video_extensions=(MID, RID, REPAIRED_RID),
 )
@@ -19,7 +19,7 @@ RECEIVE: Final = Capabilities(
 
 SEND: Final = Capabilities(
     audio=(_OPUS,),
-    video=(Codec("video/VP8", 96, 90000, 1, "", (*_KEYFRAME_REQUESTS, "goog-remb"), None),),
+    video=(Codec("video/VP8", 96, 90000, 1, "", (*_VIDEO_FEEDBACK, "goog-remb"), 97),),
     video_extensions=(ABS_SEND_TIME, RID),
 )
 """What subscribers get. The send time is what their bandwidth estimate (REMB) goes by. We send no RIDs, but a client with

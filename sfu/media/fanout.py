@@ -13,6 +13,7 @@ from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
 from sfu.media.forwarder import Sent
+from sfu.media.vp8_munger import Vp8Facts
 
 _HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
 _VERSION: Final = 0x80
@@ -21,8 +22,9 @@ _VERSION_AND_EXTENSION: Final = 0x90
 NO_LAYER: Final = -1
 NO_EPOCH: Final = 0
 
-MAX_PAYLOAD_BYTES: Final = 1332
-"""What SRTP takes (1356), less our header (12) and the longest extension block that we write (12)."""
+MAX_PAYLOAD_BYTES: Final = 1330
+"""What SRTP takes (1356), less our header (12), the longest extension block that we write (12), and what a
+retransmission adds (2)."""
 
 
 @dataclass(slots=True)
@@ -31,7 +33,7 @@ class PacketFacts:
 
     `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
     rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
-    decoder can start here, and that nothing newer was forwarded before it.
+    decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them.
     """
 
     sequence: int
@@ -43,6 +45,7 @@ class PacketFacts:
     payload_at: int
     payload_end: int
     arrived_at: float
+    vp8: Vp8Facts | None = None
 
 
 class RowOwner(Protocol):

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import Final
+from typing import Final, assert_never
 
 import trio
 
 from rtp.errors import DecodeError
 from rtp.extensions import find_extension, parse_audio_level
+from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
+from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
 from rtp.packet import RtpHeader, payload_end
 from rtp.payload.vp8 import is_keyframe, parse_vp8
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
@@ -27,6 +29,9 @@ from sfu.media.totals import Totals
 VP8: Final = "video/VP8"
 VP8_HEAD_BYTES: Final = 7
 """The longest payload descriptor (RFC 7741 §4.2) and the first byte of the frame: what tells a key frame."""
+
+NACK: Final = "nack"
+"""The feedback that has to be agreed on before anything is asked for again (RFC 4585 §4.2)."""
 
 RID_LAYERS: Final = {Rid("q"): 0, Rid("h"): 1, Rid("f"): 2}
 """Quarter, half and full: the names that LiveKit's clients give their simulcast layers. Others count by their order."""
@@ -58,10 +63,11 @@ class SourceStream:
     when its sender starts anew. NO_EPOCH: it never had the layer.
     """
 
-    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int) -> None:
+    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int) -> None:
         self.ssrc = ssrc
         self.layer = layer
         self.reception = Reception(clock_rate)
+        self._max_history = max_history
         self.keyframes = KeyframeRequests()
         self.begin(NO_EPOCH)
 
@@ -69,17 +75,21 @@ class SourceStream:
         """Number what follows anew, under this name."""
         self.epoch = epoch
         self.gaps = GapCloser()
+        self.nacks = NackGenerator()
+        self.history: PacketHistory[PacketFacts] = PacketHistory(max_packets=self._max_history)
+        """What was forwarded in this epoch, by the numbers that it was forwarded under."""
         self.forwarded: int | None = None
         """The highest number in this epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatistics:
-    """What came in on one SSRC, and whether its layer is taken from it."""
+    """What came in on one SSRC, and whether its layer is taken from it. `nacks` are of its present epoch."""
 
     layer: int
     is_active: bool
     reception: ReceptionStatistics
+    nacks: NackStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,8 @@ class Receiver:
         self.down_tracks: list[DownTrack] = []
         self.levels = AudioLevels(codec.clock_rate)
         self._audio_level_id = audio_level_id
+        self._asks_again = NACK in codec.feedback
+        self._max_history = MAX_AUDIO_PACKETS if kind is MediaKind.AUDIO else MAX_VIDEO_PACKETS
         self._layers = _layers_by_name(rids)
         self._is_simulcast = len(rids) > 1
         self._changed = changed
@@ -139,7 +151,7 @@ class Receiver:
 
     def add_stream(self, ssrc: Ssrc, rid: Rid | None) -> SourceStream:
         """Take packets of `ssrc` as the layer called `rid`, which it has from its first media on."""
-        stream = self.streams[ssrc] = SourceStream(ssrc, self._layer_of(rid), self.clock_rate)
+        stream = self.streams[ssrc] = SourceStream(ssrc, self._layer_of(rid), self.clock_rate, self._max_history)
         return stream
 
     def remove_stream(self, ssrc: Ssrc) -> None:
@@ -156,15 +168,30 @@ class Receiver:
             self._chosen = self._first_packet_at = None
             self.for_each_down_track(DownTrack.retarget)
 
-    def receive(self, stream: SourceStream, packet: bytes, header: RtpHeader, now: float) -> None:
+    def repaired_stream(self, rid: Rid | None) -> SourceStream | None:
+        """Return the stream that retransmissions of `rid` are of: the one that has its layer, if there is one."""
+        return self._active.get(self._layer_of(rid))
+
+    def receive(
+        self, stream: SourceStream, packet: bytes, header: RtpHeader, now: float, *, is_resend: bool = False
+    ) -> None:
         """Take one packet of `stream` and forward it to all who get its layer.
+
+        `is_resend`: it came as a retransmission (RFC 4588). Of those, repeated ones say nothing of the way that the
+        stream itself takes: libwebrtc repeats packets to probe for bandwidth.
 
         Raises:
             DecodeError: the packet's padding is longer than the packet, or a header extension is cut short.
         """
         end = payload_end(packet, header)
+        if is_resend and stream.reception.has_received(header.sequence):
+            self._drops[DropCause.DUPLICATE] += 1
+            return
         arrival = stream.reception.receive(header, now, end - header.size)
         sequence = self._number(stream, header, arrival, end - header.size)
+        starts = sequence is not None and self._starts_decoder(packet, header.size, end)
+        if self._asks_again and self._active.get(stream.layer) is stream and arrival.verdict not in _UNFIT:
+            self._watch_for_gaps(stream, arrival, now, is_keyframe=starts, is_resend=is_resend)
         if sequence is None:
             return
         if self._audio_level_id is not None:
@@ -175,13 +202,14 @@ class Receiver:
             self._last_heard[stream.layer] = now
             self._choose_layer(now)
         # One that was overtaken is no entry: what overtook it could not be sent any more.
-        is_entry = arrival.verdict is not Verdict.LATE and self._is_entry(stream, packet, header.size, end)
-        self._fan_out.forward(
-            packet,
-            PacketFacts(
-                sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now
-            ),
+        is_entry = arrival.verdict is not Verdict.LATE and (starts or self.kind is MediaKind.AUDIO)
+        facts = PacketFacts(
+            sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now
         )
+        stream.history.put(sequence, packet, facts)
+        self._fan_out.forward(packet, facts)
+        if starts:
+            self._keyframe_came(stream, is_late=arrival.verdict is Verdict.LATE)
 
     def attach(self, down_track: DownTrack) -> None:
         """Send to `down_track` from now on."""
@@ -194,13 +222,23 @@ class Receiver:
             self.down_tracks.remove(down_track)
             self._fan_out.remove(down_track.row)
 
-    def request_keyframe(self) -> None:
-        """Ask the publisher for a place where decoders can start; audio has one in every packet."""
+    def request_keyframe(self) -> bool:
+        """Ask the publisher for a place where decoders can start, and say so; audio has one in every packet."""
         stream = None if self._chosen is None else self._active.get(self._chosen)
         if self.kind is MediaKind.AUDIO or stream is None:
-            return  # a stream that is still to come is asked when it has its layer
+            return False  # a stream that is still to come is asked when it has its layer
         if stream.keyframes.request(trio.current_time()):
             self._changed()
+        return True
+
+    def find(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
+        """Return the packet that was forwarded under this number of this epoch, if it is still kept."""
+        stream = next((stream for stream in self.streams.values() if stream.epoch == epoch), None)
+        return None if stream is None else stream.history.get(sequence)
+
+    def due_nacks(self, stream: SourceStream, now: float) -> tuple[int, ...]:
+        """Return the numbers, unwrapped, of packets to ask the publisher for now."""
+        return self._heed(stream, stream.nacks.handle_timeout(now), now)
 
     def sender_clock(self, epoch: int) -> SenderClock | None:
         """Return the publisher's last word on the clock of this epoch: its newest sender report."""
@@ -230,7 +268,10 @@ class Receiver:
         return ReceiverStatistics(
             streams={
                 ssrc: StreamStatistics(
-                    stream.layer, self._active.get(stream.layer) is stream, stream.reception.statistics()
+                    stream.layer,
+                    self._active.get(stream.layer) is stream,
+                    stream.reception.statistics(),
+                    stream.nacks.statistics(),
                 )
                 for ssrc, stream in self.streams.items()
             },
@@ -288,19 +329,52 @@ class Receiver:
         if any(down_track.row.target == stream.layer for down_track in self.down_tracks):
             self.request_keyframe()
 
-    def _is_entry(self, stream: SourceStream, packet: bytes, start: int, end: int) -> bool:
-        """Say whether a decoder can start at this packet."""
+    def _starts_decoder(self, packet: bytes, start: int, end: int) -> bool:
+        """Say whether a video decoder can start at this packet."""
         if self.kind is MediaKind.AUDIO:
-            return True
+            return False
         head = packet[start : min(end, start + VP8_HEAD_BYTES)]
         try:
-            is_entry = self.codec.mime == VP8 and is_keyframe(head, parse_vp8(head))
+            return self.codec.mime == VP8 and is_keyframe(head, parse_vp8(head))
         except DecodeError:
             self._malformed += 1
             return False
-        if is_entry:
+
+    def _keyframe_came(self, stream: SourceStream, *, is_late: bool) -> None:
+        """Let all know of a key frame that was forwarded. A late one helps only those who get its stream already."""
+        if not is_late:
             stream.keyframes.received()
-        return is_entry
+        for down_track in self.down_tracks:
+            if down_track.row.epoch == stream.epoch:
+                down_track.keyframe_came()
+
+    def _watch_for_gaps(
+        self, stream: SourceStream, arrival: Arrival, now: float, *, is_keyframe: bool, is_resend: bool
+    ) -> None:
+        """Note what came, and plan to ask for what did not."""
+        nacks = stream.nacks
+        planned = nacks.next_timeout()
+        outputs = nacks.receive_packet(arrival.sequence, now, is_keyframe=is_keyframe, is_resend=is_resend)
+        if outputs:
+            self._heed(stream, outputs, now)
+        due = nacks.next_timeout()
+        if due is not None and (planned is None or due < planned):
+            self._changed()
+
+    def _heed(self, stream: SourceStream, outputs: list[NackOutput], now: float) -> tuple[int, ...]:
+        """Return the numbers to ask for; what is given up needs a key frame, if anybody watches."""
+        wanted: tuple[int, ...] = ()
+        for output in outputs:
+            match output:
+                case Request(sequences):
+                    wanted = sequences
+                case KeyframeNeeded():
+                    is_watched = any(down_track.row.epoch == stream.epoch for down_track in self.down_tracks)
+                    if self.kind is MediaKind.VIDEO and is_watched and stream.keyframes.request(now):
+                        self._changed()
+                case _:
+                    assert_never(output)
+        return wanted
 
     def _choose_layer(self, now: float) -> None:
         if self._first_packet_at is None:

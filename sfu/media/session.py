@@ -9,14 +9,16 @@ from rtp.binding import Section, SsrcBinder
 from rtp.errors import DecodeError
 from rtp.extensions import parse_extensions
 from rtp.packet import RtpHeader, parse_header
+from rtp.payload.rtx import parse_retransmission
 from rtp.rtcp.compound import RtcpPacket, Unrecognised, parse_compound, serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
 from rtp.serial import compact_ntp
-from rtp.units import Mid, Ssrc
+from rtp.units import Mid, Rid, Ssrc
 from sfu.media.downtrack import DownTrack
 from sfu.media.receiver import Receiver, SourceStream
 from sfu.transport.connection import PeerConnection
@@ -41,7 +43,8 @@ class DropCause(Enum):
     MALFORMED_RTP = "malformed RTP"
     MALFORMED_RTCP = "malformed RTCP"
     UNBOUND = "an SSRC that belongs to no section"
-    RETRANSMISSION = "a retransmission stream, which was not agreed"
+    RETRANSMISSION = "a retransmission of nothing that was agreed, or that has come yet"
+    PROBE = "padding alone, on a stream of retransmissions"
     UNKNOWN_FEEDBACK = "RTCP that we do not read"
 
 
@@ -54,7 +57,7 @@ class MediaStatistics:
 
 
 class MediaSession:
-    """All the streams of one connection, by SSRC; its timers are reports and key frame requests."""
+    """All the streams of one connection, by SSRC; its timers are reports, and requests for packets and key frames."""
 
     def __init__(self, connection: PeerConnection, *, feedback_ssrc: Ssrc) -> None:
         self._connection = connection
@@ -125,18 +128,23 @@ class MediaSession:
             down_track.transport_changed()
 
     def next_timeout(self) -> float | None:
-        """Say when the next report or key frame request is due; nothing is while there is no media."""
+        """Say when the next report or request is due; nothing is while there is no media."""
         dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
+        dues += [stream.nacks.next_timeout() for _, stream in self._incoming.values()]
         dues.append(self._next_report)
         return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Send the reports and requests that are due."""
-        for _, stream in self._incoming.values():
+        for receiver, stream in self._incoming.values():
+            feedback: list[RtcpPacket] = []
+            if missing := receiver.due_nacks(stream, now):
+                sequences = tuple(sequence & 0xFFFF for sequence in missing)
+                feedback.append(GenericNack(self._feedback_ssrc, stream.ssrc, sequences))
             if stream.keyframes.take_due(now):
-                self._send(
-                    [ReceiverReport(self._feedback_ssrc), PictureLossIndication(self._feedback_ssrc, stream.ssrc)]
-                )
+                feedback.append(PictureLossIndication(self._feedback_ssrc, stream.ssrc))
+            if feedback:
+                self._send([ReceiverReport(self._feedback_ssrc), *feedback])
         if self._next_report is not None and now >= self._next_report:
             self._next_report = None
             self._report(now)
@@ -147,18 +155,30 @@ class MediaSession:
         return MediaStatistics(dict(self._drops), self._remb_bps)
 
     def _bind(self, packet: bytes, header: RtpHeader, now: float) -> tuple[Receiver, SourceStream] | None:
-        """Find whose a new SSRC is; the first packet is not lost by looking."""
-        binding = self._binder.bind(header, parse_extensions(packet, header))
+        """Find whose a packet is that is on no stream of media; the first of a new one is not lost by looking."""
+        binding = self._binder.bound(header.ssrc) or self._binder.bind(header, parse_extensions(packet, header))
         if binding is None or binding.mid not in self._receivers:
             self._drops[DropCause.UNBOUND] += 1
             return None
-        if binding.is_rtx:
-            self._drops[DropCause.RETRANSMISSION] += 1
-            return None
         receiver = self._receivers[binding.mid]
+        if binding.is_rtx:
+            self._restore(receiver, binding.rid, packet, header, now)
+            return None
         entry = self._incoming[header.ssrc] = (receiver, receiver.add_stream(header.ssrc, binding.rid))
         self._schedule_report(now, soon=True)
         return entry
+
+    def _restore(self, receiver: Receiver, rid: Rid | None, packet: bytes, header: RtpHeader, now: float) -> None:
+        """Take a retransmission for the packet that it repeats (RFC 4588 §4)."""
+        codec, stream = receiver.codec, receiver.repaired_stream(rid)
+        if stream is None or header.payload_type != codec.rtx_payload_type:
+            self._drops[DropCause.RETRANSMISSION] += 1
+            return
+        original = parse_retransmission(packet, header, ssrc=stream.ssrc, payload_type=codec.payload_type)
+        if original is None:
+            self._drops[DropCause.PROBE] += 1
+            return
+        receiver.receive(stream, original, parse_header(original), now, is_resend=True)
 
     def _forget_unbound(self) -> None:
         """Drop the streams whose SSRC no longer belongs to their section: a description can take it away, or over."""
@@ -176,6 +196,9 @@ class MediaSession:
                 self._receive_blocks(part.blocks, now)
             case ReceiverReport():
                 self._receive_blocks(part.blocks, now)
+            case GenericNack():
+                if (down_track := self._outgoing.get(part.media_ssrc)) is not None:
+                    down_track.nack(part.sequences, now)
             case PictureLossIndication():
                 self._keyframe_requested(part.media_ssrc)
             case FullIntraRequest():

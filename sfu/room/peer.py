@@ -13,6 +13,7 @@ from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID
 from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
+from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import NegotiationError, Setup
 from rtp.sdp.negotiation import Negotiation
 from rtp.sdp.transceiver import LocalTrack, LocalTransport, Transceiver
@@ -95,18 +96,29 @@ class Peer:
         self.negotiation.restart_ice(credentials)
 
     def new_down_track(self, track: MediaTrack) -> tuple[DownTrack, LocalTrack]:
-        """Make what sends `track` on this connection, with an SSRC of its own; it is silent until `bind_down_track`."""
+        """Make what sends `track` on this connection, with SSRCs of its own; it is silent until `bind_down_track`."""
         dice = self._environment.random
-        down_track = DownTrack(track.receiver, self.connection, self._new_ssrc(), first_sequence=dice.getrandbits(15))
+        down_track = DownTrack(
+            track.receiver,
+            self.connection,
+            self._new_ssrc(),
+            first_sequence=dice.getrandbits(15),
+            rtx_ssrc=self._new_ssrc() if track.kind is MediaKind.VIDEO else None,
+            first_rtx_sequence=dice.getrandbits(15),
+        )
         self.media.add_down_track(down_track, track.stream_id, trio.current_time())
-        return down_track, LocalTrack(track.stream_id, track.sid, down_track.ssrc)
+        return down_track, LocalTrack(track.stream_id, track.sid, down_track.ssrc, down_track.rtx_ssrc)
 
     def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, mime: str) -> bool:
         """Send with the numbers that the section agreed on. False if it did not agree on this codec."""
         codec = next((codec for codec in transceiver.codecs if codec.mime == mime), None)
         if codec is None or not transceiver.current_direction.sends:
             return False
-        down_track.bind(payload_type=codec.payload_type, abs_send_time_id=transceiver.extensions.get(ABS_SEND_TIME))
+        down_track.bind(
+            payload_type=codec.payload_type,
+            abs_send_time_id=transceiver.extensions.get(ABS_SEND_TIME),
+            rtx_payload_type=codec.rtx_payload_type,
+        )
         return True
 
     def explain_missing_media(self) -> str:

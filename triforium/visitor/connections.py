@@ -40,7 +40,7 @@ class Habits(Enum):
     JAVASCRIPT = auto()
     """livekit-client: numbers its offers, answers before it offers, offers again after the first answer."""
     RUST = auto()
-    """The Rust core of most SDKs: does not number, and offers as soon as it has joined."""
+    """The Rust core of most SDKs: does not number, offers as soon as it has joined, sends again without RTX."""
 
 
 class Connections:
@@ -179,7 +179,7 @@ class Connections:
 
     def publish(self, sender: Sender, cid: str) -> None:
         """Offer to send."""
-        track = LocalTrack("visitor", cid, sender.ssrc)
+        track = LocalTrack("visitor", cid, sender.ssrc, sender.rtx_ssrc)
         negotiation = self.publisher.negotiation
         self._transceivers[sender] = negotiation.add_transceiver(sender.kind, Direction.SENDONLY, local_track=track)
         self.publisher.media.add_sender(sender)
@@ -207,7 +207,9 @@ class Connections:
             link.socket.close()
 
     def _new_link(self) -> Link:
-        return Link(self._world, self._owner, cname="visitor", tell=self._tell)
+        return Link(
+            self._world, self._owner, cname="visitor", tell=self._tell, sends_rtx=self._habits is Habits.JAVASCRIPT
+        )
 
     def _add_spare(self, kind: MediaKind, count: int) -> None:
         for _ in range(count):
@@ -237,16 +239,24 @@ class Connections:
             sid = remote.track_id if track_ids is None else track_ids.get(transceiver.mid, "")
             for encoding in remote.encodings:
                 if sid and encoding.ssrc is not None:
-                    expected[encoding.ssrc] = self._track(sid, transceiver, encoding.ssrc)
+                    expected[encoding.ssrc] = self._track(sid, transceiver, encoding.ssrc, encoding.rtx_ssrc)
         self.subscribed = {track.sid for track in expected.values()}
         link.media.expect(expected)
         self._tell()
 
-    def _track(self, sid: str, transceiver: Transceiver, ssrc: Ssrc) -> ReceivedTrack:
+    def _track(self, sid: str, transceiver: Transceiver, ssrc: Ssrc, rtx_ssrc: Ssrc | None) -> ReceivedTrack:
         known = self.received.get(sid)
         if known is not None and known.ssrc == ssrc:
             return known
-        clock_rate = transceiver.codecs[0].clock_rate
-        track = ReceivedTrack(sid, transceiver.kind, clock_rate, self._plan.known_payloads(), ssrc)
+        codec = transceiver.codecs[0]
+        track = ReceivedTrack(
+            sid,
+            transceiver.kind,
+            codec.clock_rate,
+            self._plan.known_payloads(),
+            ssrc,
+            payload_type=codec.payload_type,
+            rtx_ssrc=rtx_ssrc,
+        )
         self.received[sid] = track
         return track

@@ -1,6 +1,7 @@
 """One of a visitor's peer connections: its own socket, the controlling end of ICE, the client's part of DTLS."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -27,12 +28,17 @@ from triforium.visitor.socket import MovableSocket
 from triforium.visitor.world import VisitorWorld
 
 CAPABILITIES: Final = Capabilities(
-    audio=(Codec("audio/opus", 111, 48_000, 2, "minptime=10;useinbandfec=1"),),
-    video=(Codec("video/VP8", 96, 90_000, 1, "", ("goog-remb", "ccm fir", "nack pli")),),
+    audio=(Codec("audio/opus", 111, 48_000, 2, "minptime=10;useinbandfec=1", ("nack",)),),
+    video=(Codec("video/VP8", 96, 90_000, 1, "", ("goog-remb", "ccm fir", "nack", "nack pli"), 97),),
     audio_extensions=(MID, AUDIO_LEVEL, ABS_SEND_TIME),
     video_extensions=(MID, ABS_SEND_TIME),
 )
 """What a visitor sends and receives."""
+
+WITHOUT_RTX: Final = replace(
+    CAPABILITIES, video=tuple(replace(codec, rtx_payload_type=None) for codec in CAPABILITIES.video)
+)
+"""What a visitor sends that has no stream for retransmissions, as LiveKit's Rust core."""
 
 CHANNELS: Final = (
     ChannelParameters("_lossy", ordered=False, max_retransmits=0),
@@ -43,9 +49,11 @@ CHANNELS: Final = (
 
 
 class Link:
-    """A peer connection as a client has it."""
+    """A peer connection as a client has it. `sends_rtx`: what it sends is sent again on a stream for that."""
 
-    def __init__(self, world: VisitorWorld, owner: ConnectionOwner, *, cname: str, tell: Callable[[], None]) -> None:
+    def __init__(
+        self, world: VisitorWorld, owner: ConnectionOwner, *, cname: str, tell: Callable[[], None], sends_rtx: bool
+    ) -> None:
         dice = world.random
         self.socket = MovableSocket(world.host, world.open_socket)
         self.endpoint = UdpEndpoint([self.socket])
@@ -64,7 +72,7 @@ class Link:
         self.negotiation = Negotiation(
             LocalTransport(self._ice.local, world.certificate.fingerprint, (), lite=False, setup=Setup.ACTIVE),
             receive=CAPABILITIES,
-            send=CAPABILITIES,
+            send=CAPABILITIES if sends_rtx else WITHOUT_RTX,
             session_id=dice.getrandbits(62),
             with_data=True,
         )
@@ -133,7 +141,8 @@ class Link:
     def start_sender(self, sender: Sender, transceiver: Transceiver) -> None:
         """Send as the section was agreed, if it was."""
         if transceiver.mid is not None and transceiver.codecs and transceiver.current_direction.sends:
-            sender.agree(transceiver.codecs[0].payload_type, transceiver.mid, transceiver.extensions)
+            codec = transceiver.codecs[0]
+            sender.agree(codec.payload_type, transceiver.mid, transceiver.extensions, codec.rtx_payload_type)
             self.media.transport_changed()
 
     def _described(self) -> None:

@@ -9,6 +9,7 @@ from rtp.errors import DecodeError
 from rtp.packet import parse_header
 from rtp.rtcp.compound import RtcpPacket, parse_compound, serialize_compound
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
@@ -52,6 +53,7 @@ class VisitorMedia:
         self._tell = tell
         self._senders: dict[Ssrc, Sender] = {}
         self._tracks: dict[Ssrc, ReceivedTrack] = {}
+        self._repairs: dict[Ssrc, ReceivedTrack] = {}
         self._report_at: float | None = None
 
     @property
@@ -71,18 +73,21 @@ class VisitorMedia:
     def expect(self, tracks: dict[Ssrc, ReceivedTrack]) -> None:
         """Learn which tracks come here, and on which SSRCs; what is not in `tracks` is expected no longer."""
         self._tracks = tracks
+        self._repairs = {track.rtx_ssrc: track for track in tracks.values() if track.rtx_ssrc is not None}
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
         """Take one RTP packet."""
         try:
             header = parse_header(packet)
-            track = self._tracks.get(header.ssrc)
+            track = self._tracks.get(header.ssrc) or self._repairs.get(header.ssrc)
             if track is None:
                 self.unexpected_packets += 1
                 return
             track.receive(packet, header, now)
+            if track.next_timeout() is not None:
+                self._connection.reschedule()
             if track.wants_key_frame(now):
-                self._send([PictureLossIndication(self._ssrc, header.ssrc)])
+                self._send([PictureLossIndication(self._ssrc, track.ssrc)])
             self._tell()
         except DecodeError:
             self.malformed += 1
@@ -112,16 +117,18 @@ class VisitorMedia:
         if not self._connection.connected:
             return None
         timeouts = [sender.next_timeout() for sender in self._senders.values()]
+        timeouts += [track.next_timeout() for track in self._tracks.values()]
         return min((due for due in (*timeouts, self._report_at) if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Send what is due."""
-        srtp, path = self._connection.transport.srtp, self._connection.selected
-        if srtp is None or path is None:
+        if not self._connection.connected:
             return
         for sender in self._senders.values():
-            for packet in sender.take(now):
-                self._connection.endpoint.queue(srtp.protect(packet), path)
+            self._send_packets(sender.take(now))
+        for track in self._tracks.values():
+            if missing := track.take_missing(now):
+                self._send([GenericNack(self._ssrc, track.ssrc, missing)])
         if self._report_at is not None and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
             if self._senders or self._tracks:  # libwebrtc sends no RTCP either while it has no streams
@@ -151,6 +158,9 @@ class VisitorMedia:
                 self._receive_blocks(part.blocks)
             case PictureLossIndication():
                 self._request_key_frames([part.media_ssrc])
+            case GenericNack():
+                if part.media_ssrc in self._senders:
+                    self._send_packets(self._senders[part.media_ssrc].resend(part.sequences, now))
             case FullIntraRequest():
                 self._request_key_frames(ssrc for ssrc, _ in part.commands)
             case _:
@@ -165,6 +175,12 @@ class VisitorMedia:
         for ssrc in ssrcs:
             if ssrc in self._senders:
                 self._senders[ssrc].request_key_frame()
+
+    def _send_packets(self, packets: Iterable[bytes]) -> None:
+        srtp, path = self._connection.transport.srtp, self._connection.selected
+        if srtp is not None and path is not None:
+            for packet in packets:
+                self._connection.endpoint.queue(srtp.protect(packet), path)
 
     def _send(self, packets: Iterable[RtcpPacket]) -> None:
         self._connection.send_rtcp(serialize_compound(packets))

@@ -4,7 +4,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from rtp.packet import RtpHeader, payload_end
+from rtp.nack import NackGenerator, NackStatistics, Request
+from rtp.packet import RtpHeader, parse_header, payload_end
+from rtp.payload.rtx import parse_retransmission
 from rtp.payload.vp8 import is_keyframe, parse_vp8
 from rtp.reception import Reception, Verdict
 from rtp.rtcp.reports import ReportBlock
@@ -25,7 +27,7 @@ class TrackStatistics:
     `lost`, `late` and `duplicates` are judged by sequence numbers; `suspects` fitted no stream and `restarts` are
     jumps to a new one: a server that forwards well causes neither. `frames` counts last packets of VP8 frames, and
     `picture_gaps` how often a frame's picture id was not the one after the frame before. `unknown_payloads` equalled
-    none of the samples, and `arrivals` are the times of the last few hundred packets.
+    none of the samples, `arrivals` are the times of the last few hundred packets, and `nacks` what was asked for again.
     """
 
     packets: int
@@ -43,17 +45,29 @@ class TrackStatistics:
     last_arrival: float | None
     last_key_frame: float | None
     arrivals: tuple[float, ...]
+    nacks: NackStatistics
 
 
 class ReceivedTrack:
-    """Keeps the books on a track that somebody else publishes. Does no I/O."""
+    """Keeps the books on a track that somebody else publishes, and asks for what is missing. Does no I/O."""
 
     def __init__(
-        self, sid: str, kind: MediaKind, clock_rate: int, known_payloads: frozenset[bytes], ssrc: Ssrc
+        self,
+        sid: str,
+        kind: MediaKind,
+        clock_rate: int,
+        known_payloads: frozenset[bytes],
+        ssrc: Ssrc,
+        *,
+        payload_type: int,
+        rtx_ssrc: Ssrc | None = None,
     ) -> None:
         self.sid = sid
         self.kind = kind
         self.ssrc = ssrc
+        self.rtx_ssrc = rtx_ssrc
+        self._payload_type = payload_type
+        self._nacks = NackGenerator()
         self._known_payloads = known_payloads
         self._reception = Reception(clock_rate)
         self._arrivals: deque[float] = deque(maxlen=REMEMBERED_ARRIVALS)
@@ -92,18 +106,29 @@ class ReceivedTrack:
             last_arrival=self._arrivals[-1] if self._arrivals else None,
             last_key_frame=self._last_key_frame,
             arrivals=tuple(self._arrivals),
+            nacks=self._nacks.statistics(),
         )
 
     def receive(self, packet: bytes, header: RtpHeader, now: float) -> None:
-        """Take one packet of this track.
+        """Take one packet of this track, or of its retransmissions.
 
         Raises:
-            DecodeError: if its padding or its VP8 descriptor makes no sense.
+            DecodeError: if its padding or its VP8 descriptor makes no sense, or the retransmission is too short.
         """
+        is_resend = header.ssrc == self.rtx_ssrc
+        if is_resend:
+            original = parse_retransmission(packet, header, ssrc=self.ssrc, payload_type=self._payload_type)
+            if original is None:
+                return
+            packet, header = original, parse_header(original)
         payload = packet[header.size : payload_end(packet, header)]
-        verdict = self._reception.receive(header, now, len(payload)).verdict
+        arrival = self._reception.receive(header, now, len(payload))
+        verdict = arrival.verdict
         if verdict is Verdict.DUPLICATE or verdict is Verdict.SUSPECT or verdict is Verdict.EARLY:
             return
+        if verdict is Verdict.RESTARTED:
+            self._nacks = NackGenerator()
+        self._nacks.receive_packet(arrival.sequence, now, is_resend=is_resend)
         self._arrivals.append(now)
         if self._first_arrival is None:
             self._first_arrival = now
@@ -121,6 +146,17 @@ class ReceivedTrack:
     def report_block(self, now: float) -> ReportBlock | None:
         """Return what to report of this track; None before its first packet."""
         return self._reception.report_block(self.ssrc, now)
+
+    def next_timeout(self) -> float | None:
+        """Return when there may be something to ask for."""
+        return self._nacks.next_timeout()
+
+    def take_missing(self, now: float) -> tuple[int, ...]:
+        """Return the numbers, as sent, of what is to be asked for now."""
+        outputs = self._nacks.handle_timeout(now)
+        return tuple(
+            number & 0xFFFF for output in outputs if isinstance(output, Request) for number in output.sequences
+        )
 
     def wants_key_frame(self, now: float) -> bool:
         """Say whether to ask for a key frame now: video came, and nothing to start it with. At most once a second."""

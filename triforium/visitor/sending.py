@@ -1,15 +1,17 @@
 """What a visitor sends: the samples on their beat, as RTP. Does no I/O."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Final, Protocol
 
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, abs_send_time, serialize_extensions
-from rtp.packet import build_packet
+from rtp.history import MAX_VIDEO_PACKETS, PacketHistory
+from rtp.packet import build_packet, parse_header
+from rtp.payload.rtx import rtx_payload
 from rtp.rtcp.reports import SenderReport
 from rtp.sdp.codecs import MediaKind
-from rtp.serial import ntp_time
+from rtp.serial import ntp_time, unwrap
 from rtp.units import Mid, Ssrc
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.samples import samples
@@ -95,29 +97,39 @@ class Vp8Source:
 class Sender:
     """Sends one source on one SSRC, on a beat that does not drift. Does no I/O.
 
-    It waits until `agree` has told what was negotiated and `start` that the way is clear.
+    It waits until `agree` has told what was negotiated and `start` that the way is clear. What is lost it sends again
+    on `rtx_ssrc` if that was agreed, and else as it was. `packets` and `octets` are without that, which is `resent`.
     """
 
-    def __init__(self, kind: MediaKind, source: Source, ssrc: Ssrc, random: Random) -> None:
+    def __init__(
+        self, kind: MediaKind, source: Source, ssrc: Ssrc, random: Random, rtx_ssrc: Ssrc | None = None
+    ) -> None:
         self.kind = kind
         self.ssrc = ssrc
+        self.rtx_ssrc = rtx_ssrc
         self.is_muted = False
         self.key_frames_requested = 0
-        self.packets = self.octets = 0
+        self.packets = self.octets = self.resent = 0
         self._source = source
         self._sequence = random.randrange(1 << 15)  # RFC 3711 §3.3.1: not near the wrap, while keys are new
+        self._rtx_sequence = random.randrange(1 << 15)
+        self._history: PacketHistory[None] = PacketHistory(max_packets=MAX_VIDEO_PACKETS)
         self._first_timestamp = random.randrange(1 << 32)
         self._started_at: float | None = None
         self._due = 0.0
         self._payload_type: int | None = None
+        self._rtx_payload_type: int | None = None
         self._mid: tuple[int, bytes] | None = None
         self._fixed: tuple[tuple[int, bytes], ...] = ()
         self._send_time_id: int | None = None
         self._block = b""
 
-    def agree(self, payload_type: int, mid: Mid, extensions: Mapping[str, int]) -> None:
+    def agree(
+        self, payload_type: int, mid: Mid, extensions: Mapping[str, int], rtx_payload_type: int | None = None
+    ) -> None:
         """Learn what the descriptions say about this SSRC's packets."""
         self._payload_type = payload_type
+        self._rtx_payload_type = rtx_payload_type
         self._mid = (extensions[MID], mid.encode()) if MID in extensions else None
         is_loud = self.kind is MediaKind.AUDIO and AUDIO_LEVEL in extensions
         self._fixed = ((extensions[AUDIO_LEVEL], LOUDNESS),) if is_loud else ()
@@ -175,21 +187,30 @@ class Sender:
             payloads = self._source.next_burst()
             block = self._block if self._send_time_id is None else self._extensions(now)
             for index, payload in enumerate(payloads, 1):
-                packets.append(
-                    build_packet(
-                        payload_type=self._payload_type,
-                        sequence=self._sequence,
-                        timestamp=timestamp,
-                        ssrc=self.ssrc,
-                        payload=payload,
-                        marker=self.kind is MediaKind.VIDEO and index == len(payloads),
-                        extensions=block,
-                    )
+                packet = build_packet(
+                    payload_type=self._payload_type,
+                    sequence=self._sequence & 0xFFFF,
+                    timestamp=timestamp,
+                    ssrc=self.ssrc,
+                    payload=payload,
+                    marker=self.kind is MediaKind.VIDEO and index == len(payloads),
+                    extensions=block,
                 )
-                self._sequence = (self._sequence + 1) & 0xFFFF
+                packets.append(packet)
+                self._history.put(self._sequence, packet, None)
+                self._sequence += 1
                 self.packets += 1
                 self.octets += len(payload)
         return packets
+
+    def resend(self, sequences: Iterable[int], now: float) -> list[bytes]:
+        """Return the packets of these numbers, as sent, once more, as far as they are still known."""
+        found = [self._history.get(unwrap(sequence, near=self._sequence)) for sequence in sequences]
+        packets = [packet for packet, _ in filter(None, found)]
+        self.resent += len(packets)
+        if self.rtx_ssrc is None or self._rtx_payload_type is None:
+            return packets
+        return [self._retransmission(packet, self.rtx_ssrc, self._rtx_payload_type, now) for packet in packets]
 
     def report(self, now: float, wall: float) -> SenderReport | None:
         """Return a sender report; None before the first packet."""
@@ -197,6 +218,19 @@ class Sender:
             return None
         return SenderReport(
             self.ssrc, ntp_time(wall), self._timestamp(now), self.packets & 0xFFFF_FFFF, self.octets & 0xFFFF_FFFF
+        )
+
+    def _retransmission(self, packet: bytes, ssrc: Ssrc, payload_type: int, now: float) -> bytes:
+        header = parse_header(packet)
+        self._rtx_sequence += 1
+        return build_packet(
+            payload_type=payload_type,
+            sequence=self._rtx_sequence & 0xFFFF,
+            timestamp=header.timestamp,
+            ssrc=ssrc,
+            payload=rtx_payload(header.sequence, packet[header.size :]),
+            marker=header.marker,
+            extensions=self._extensions(now),
         )
 
     @property

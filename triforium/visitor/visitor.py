@@ -366,7 +366,9 @@ class Visitor:
         if (refusal := self._refused.pop(request.cid, None)) is not None:
             raise PublishRefusedError(RequestResponse.Reason.Name(refusal.reason), refusal.message)
         info = self._published.pop(request.cid)
-        sender = Sender(kind, source, self._connections.publisher.new_ssrc(), dice)
+        link = self._connections.publisher
+        rtx_ssrc = link.new_ssrc() if kind is MediaKind.VIDEO else None
+        sender = Sender(kind, source, link.new_ssrc(), dice, rtx_ssrc)
         self._connections.publish(sender, request.cid)
         await self.wait_until(lambda: sender.is_agreed)
         return Publication(info, sender, self._connections, self._send)

@@ -31,7 +31,7 @@ class Keys:
         self.fault: Exception | None = None
         self.removed: list[Ssrc] = []
         self._highest: dict[int, int] = {}
-        self._used: dict[int, set[int]] = {}
+        self._used: dict[int, dict[int, bytes]] = {}
 
     def protect(self, packet: bytes) -> bytes:
         if self.fault is not None:
@@ -40,14 +40,13 @@ class Keys:
         assert header.ssrc not in self.removed, "its index would begin again, with the same keys"
         assert len(packet) <= 1356
         assert not header.has_padding
-        used = self._used.setdefault(header.ssrc, set())
+        used = self._used.setdefault(header.ssrc, {})
         highest = self._highest.get(header.ssrc)
         assert used or header.sequence < 1 << 15, "whoever joins cannot guess the roll-over counter"
         index = header.sequence if highest is None else unwrap(header.sequence, near=highest)
         if highest is not None and index <= highest - REPLAY_WINDOW:
             raise SrtpSendError(SrtpFailure.TOO_OLD)
-        assert index not in used, f"number {index} would be used for a second packet"
-        used.add(index)
+        assert used.setdefault(index, packet) == packet, f"number {index} would be used for a second packet"
         self._highest[header.ssrc] = index if highest is None else max(index, highest)
         extensions = packet[12 : header.size]
         self.sent.setdefault(header.ssrc, []).append(SentPacket(index, header, packet[header.size :], extensions))

@@ -24,7 +24,7 @@ def receive(track: ReceivedTrack, packets: list[bytes]) -> None:
 
 
 def new_track(kind: MediaKind = MediaKind.VIDEO) -> ReceivedTrack:
-    return ReceivedTrack("TR_x", kind, 90_000, PLAN.known_payloads(), SSRC)
+    return ReceivedTrack("TR_x", kind, 90_000, PLAN.known_payloads(), SSRC, payload_type=96)
 
 
 def test_loss_and_repetition_are_counted() -> None:

@@ -155,8 +155,8 @@ def test_a_report_ties_the_media_clock_to_the_wall_clock() -> None:
 
 @pytest.mark.parametrize("plan", [MediaPlan(), CALL_PLAN], ids=["thin", "call"])
 def test_all_that_is_sent_by_a_plan_is_known_to_who_receives_by_it(plan: MediaPlan) -> None:
-    audio = ReceivedTrack("TR_A", MediaKind.AUDIO, 48_000, plan.known_payloads(), SSRC)
-    video = ReceivedTrack("TR_V", MediaKind.VIDEO, 90_000, plan.known_payloads(), SSRC)
+    audio = ReceivedTrack("TR_A", MediaKind.AUDIO, 48_000, plan.known_payloads(), SSRC, payload_type=96)
+    video = ReceivedTrack("TR_V", MediaKind.VIDEO, 90_000, plan.known_payloads(), SSRC, payload_type=96)
     for time, packet in run(audio_sender(plan), until=8.0):
         audio.receive(packet, parse_header(packet), time)
     for time, packet in run(video_sender(plan), until=8.0):
