@@ -1,13 +1,16 @@
 """What a peer with the right keys can bring: RTP and RTCP in clear, into sessions that receive and forward."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
 from rtp.binding import Section
+from rtp.packet import build_packet
 from rtp.rtcp.compound import serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
+from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Mid, Rid, Ssrc
@@ -20,7 +23,9 @@ from tests.sfu.in_trio import in_trio
 from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, OPUS, VP8, Source
 from tests.sfu.media.rig import Connection
 
-AUDIO_SSRC, VIDEO_SSRC = 5, 6
+AUDIO_SSRC, VIDEO_SSRC, RTX_SSRC = 5, 6, 600
+AUDIO = replace(OPUS, feedback=("nack",))
+VIDEO = replace(VP8, feedback=("nack",), rtx_payload_type=97)
 RIDS = tuple(map(Rid, "qhf"))
 
 
@@ -31,9 +36,9 @@ class World:
         self.connection = Connection()
         self.session = MediaSession(self.connection, feedback_ssrc=Ssrc(1))
         self.receivers = (
-            Receiver(OPUS, MediaKind.AUDIO, (), self.connection.reschedule),
-            Receiver(VP8, MediaKind.VIDEO, (), self.connection.reschedule),
-            Receiver(VP8, MediaKind.VIDEO, RIDS, self.connection.reschedule),
+            Receiver(AUDIO, MediaKind.AUDIO, (), self.connection.reschedule),
+            Receiver(VIDEO, MediaKind.VIDEO, (), self.connection.reschedule),
+            Receiver(VIDEO, MediaKind.VIDEO, RIDS, self.connection.reschedule),
         )
         sections = (
             Section(Mid("0"), frozenset({111}), mid_extension=4),
@@ -42,9 +47,11 @@ class World:
         )
         for number, (section, receiver) in enumerate(zip(sections, self.receivers, strict=True)):
             self.session.receive_from(section, receiver)
-            down_track = DownTrack(receiver, self.connection, Ssrc(70 + number), first_sequence=0)
+            down_track = DownTrack(
+                receiver, self.connection, Ssrc(70 + number), first_sequence=0, rtx_ssrc=Ssrc(170 + number)
+            )
             self.session.add_down_track(down_track, "cname", trio.current_time())
-            down_track.bind(payload_type=100, abs_send_time_id=3)
+            down_track.bind(payload_type=100, abs_send_time_id=3, rtx_payload_type=101 if number else None)
         self.audio, self.video = Source(AUDIO_SSRC), Source(VIDEO_SSRC, VP8)
 
     def play(self) -> None:
@@ -72,7 +79,7 @@ def _feed_rtp(world: World, data: bytes) -> None:
     """As it is; and, over and over, as whatever the SSRCs that are known might send next."""
     world.session.receive_rtp(data, trio.current_time())
     for number in range(6):
-        for ssrc in (AUDIO_SSRC, VIDEO_SSRC):
+        for ssrc in (AUDIO_SSRC, VIDEO_SSRC, RTX_SSRC):
             forged = data[:2] + number.to_bytes(2) + data[4:8] + ssrc.to_bytes(4) + data[12:]
             world.session.receive_rtp(forged, trio.current_time())
 
@@ -84,7 +91,10 @@ def _feed_rtcp(world: World, data: bytes) -> None:
 def _rtp() -> list[bytes]:
     source = Source(VIDEO_SSRC, VP8)
     made = [source.next(KEY_FRAME), source.padding(), source.next(DELTA_FRAME), source.next(payload_type=97)]
-    return made + [recorded.packet for recorded in recorded_rtp()[::25]]
+    repeated = build_packet(
+        payload_type=97, sequence=1, timestamp=7000, ssrc=RTX_SSRC, payload=b"\x03\xea" + DELTA_FRAME
+    )
+    return [*made, repeated, *(recorded.packet for recorded in recorded_rtp()[::25])]
 
 
 def _rtcp() -> list[bytes]:
@@ -92,6 +102,8 @@ def _rtcp() -> list[bytes]:
     ours = [
         SenderReport(Ssrc(AUDIO_SSRC), 1 << 60, 5960, 1, 1, (block,)),
         ReceiverReport(Ssrc(9), (block,) * 3),
+        GenericNack(Ssrc(9), Ssrc(70), (0, 1, 2)),
+        GenericNack(Ssrc(9), Ssrc(71), tuple(range(0, 2000, 3))),
         PictureLossIndication(Ssrc(9), Ssrc(71)),
         FullIntraRequest(Ssrc(9), ((Ssrc(71), 1), (Ssrc(72), 2))),
         Goodbye((Ssrc(AUDIO_SSRC), Ssrc(VIDEO_SSRC))),

@@ -13,7 +13,7 @@ from rtp.sdp.codecs import Codec, MediaKind
 from rtp.sdp.description import UNLIMITED_MESSAGE_SIZE
 from rtp.sdp.grammar import group, parse_sdp
 from rtp.sdp.negotiation import Capabilities, Direction, Negotiation, NegotiationError, Setup, Transceiver
-from rtp.units import Mid
+from rtp.units import Mid, Ssrc
 from tests.rtp.sdp.peers import (
     CLIENT_TRANSPORT,
     LIVEKIT,
@@ -880,3 +880,28 @@ def test_who_receives_nothing_offers_what_it_sends(direction: Direction) -> None
     sfu.add_transceiver(VIDEO, direction)
     negotiate(sfu, client())
     assert [codec.mime for codec in sfu.transceivers[0].codecs] == ["video/VP8"]
+
+
+@pytest.mark.parametrize("theirs", [LIVEKIT, MODEST])
+def test_a_stream_for_retransmissions_is_announced_where_it_can_be_agreed(theirs: Capabilities) -> None:
+    """An offer announces it to everybody, an answer only to who offers a payload type for it (RFC 5576 §4.2)."""
+    announced = ["FID 7 8"]
+    sfu, browser = server(LIVEKIT), client(theirs)
+    sfu.add_transceiver(MediaKind.VIDEO, Direction.SENDONLY, local_track=replace(track("video", 7), rtx_ssrc=Ssrc(8)))
+    offer = sfu.create_offer()
+    assert values(offer, 0, "ssrc-group") == announced
+    assert [word.split()[0] for word in values(offer, 0, "ssrc")] == ["7", "7", "8", "8"]
+    browser.receive_offer(offer)
+    sfu.receive_answer(browser.create_answer())
+    received = browser.transceivers[0].remote_track
+    assert received is not None
+    assert [(encoding.ssrc, encoding.rtx_ssrc) for encoding in received.encodings] == [(7, 8)]
+    has_rtx = theirs is LIVEKIT
+    assert (sfu.transceivers[0].codecs[0].rtx_payload_type is not None) is has_rtx
+
+    sfu, browser = server(LIVEKIT), client(theirs)
+    browser.add_transceiver(MediaKind.VIDEO, Direction.RECVONLY)
+    sfu.receive_offer(browser.create_offer())
+    sfu.transceivers[0].local_track = replace(track("video", 7), rtx_ssrc=Ssrc(8))
+    answer = sfu.create_answer()
+    assert values(answer, 0, "ssrc-group") == (announced if has_rtx else [])

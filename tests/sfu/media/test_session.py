@@ -13,7 +13,7 @@ from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
-from rtp.sdp.codecs import MediaKind
+from rtp.sdp.codecs import Codec, MediaKind
 from rtp.serial import compact_ntp, ntp_time
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.downtrack import DownTrack, Pause
@@ -34,12 +34,12 @@ OUT = Ssrc(77)
 class Call:
     """A publisher's session, whose two tracks a subscriber's session gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, audio: Codec = OPUS, video: Codec = VP8) -> None:
         self.publisher, self.subscriber = Connection(), Connection()
         self.incoming = MediaSession(self.publisher, feedback_ssrc=FEEDBACK)
         self.outgoing = MediaSession(self.subscriber, feedback_ssrc=FEEDBACK)
-        self.audio = Receiver(OPUS, MediaKind.AUDIO, (), self.publisher.reschedule)
-        self.video = Receiver(VP8, MediaKind.VIDEO, (), self.publisher.reschedule)
+        self.audio = Receiver(audio, MediaKind.AUDIO, (), self.publisher.reschedule)
+        self.video = Receiver(video, MediaKind.VIDEO, (), self.publisher.reschedule)
         self.incoming.receive_from(AUDIO, self.audio)
         self.incoming.receive_from(VIDEO, self.video)
 
