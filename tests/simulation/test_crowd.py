@@ -12,7 +12,8 @@ def test_of_a_crowd_nothing_is_left_behind(simulation_seed) -> None:
     trace, done = run_crowd(simulation_seed)
     assert len(trace.lines) > 1_500
     assert done["join single"] + done["join dual"] >= 20
-    assert {"publish", "mute", "rebind", "migrate", "join single", "join dual"} <= set(done)
+    assert {"publish", "join single", "join dual"} <= set(done)
+    assert done.total() > 50
 
 
 def test_one_seed_gives_one_trace_whatever_the_hash_seed_and_another_seed_another_trace() -> None:
