@@ -44,7 +44,7 @@ MAX_VALIDATED_PATHS: Final = 16
 #   first validated path                   that path                       -
 #   USE-CANDIDATE, current generation      that path                       ends in RETIREMENT_SECONDS
 #   … in a burst (see below)               stays                           -
-#   USE-CANDIDATE, previous generation     that path, but only until the current one has nominated
+#   no USE-CANDIDATE, after a burst        that path                       -
 #   no USE-CANDIDATE, the selected path    that path                       -
 #     not checked for SILENCE_SECONDS
 #   restart                                stays                           the current one, if it ever nominated
@@ -52,9 +52,9 @@ MAX_VALIDATED_PATHS: Final = 16
 #   restart after ConsentLost              None, until a path is validated none: RFC 7675 §5.1 bars its credentials
 #
 # A peer whose very first check nominates does so with the first check of every path, the best path first, and never
-# again (recorded from Firefox 153). It stays with the best path, and so must we: on another, which it never checks
-# again, the bindings of NATs run out. Hence the burst, in which the first nomination stands, and the rule of silence,
-# for when the best path's first check was lost.
+# again (recorded from Firefox 153). It settles on the best path that answers; later checks are of that path alone,
+# without USE-CANDIDATE. We have to be there too: on another path the bindings of NATs run out. Hence the burst, in
+# which the first nomination stands, and then the first check that nominates nothing decides.
 
 
 @dataclass(slots=True)
@@ -62,8 +62,8 @@ class _Generation:
     local: IceCredentials
     remote: IceCredentials | None = None
     has_nominated: bool = False
-    nominates_first: bool | None = None
-    """Whether the very first check had USE-CANDIDATE; None before it."""
+    nominates_all: bool | None = None
+    """Whether its nominations mean little, as the very first check had one; None before it."""
     stands_until: float = float("-inf")
     """When another nomination counts again."""
 
@@ -199,8 +199,8 @@ class IceLiteAgent:
         if check.ice_controlled is not None:
             # A lite agent is always controlled (RFC 8445 §6.1.1): the peer has to change roles and check again.
             return [Send(error_response(check.transaction_id, ROLE_CONFLICT, password), path)]
-        if generation.nominates_first is None:
-            generation.nominates_first = check.use_candidate
+        if generation.nominates_all is None:
+            generation.nominates_all = check.use_candidate
         outputs: list[IceOutput] = [Send(success_response(check.transaction_id, path.remote, password), path)]
         outputs += self._validate(path, now)
         if self._may_move(generation, now, is_nominated=check.use_candidate):
@@ -224,15 +224,19 @@ class IceLiteAgent:
             return False  # a late check of the old generation must not move media back
         if not is_nominated:
             # Browsers start DTLS some 50 ms before they nominate: without a path, any will do.
-            return self.selected is None or now - self._validated[self.selected] >= SILENCE_SECONDS
+            if self.selected is None or now - self._validated[self.selected] >= SILENCE_SECONDS:
+                return True
+            return generation.nominates_all is True and now >= generation.stands_until
         if now < generation.stands_until:
             return False
         if generation is self._current and not generation.has_nominated:
             generation.has_nominated = True
-            if generation.nominates_first:
+            if generation.nominates_all:
                 generation.stands_until = now + BURST_SECONDS
             if self._previous is not None:
                 self._retire_at = now + RETIREMENT_SECONDS
+        else:
+            generation.nominates_all = False  # it goes on: libwebrtc, whose first check was lost
         return True
 
     def _select(self, path: Path) -> list[IceOutput]:
