@@ -134,7 +134,8 @@ class Wire:
         with scope:
             listeners = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
             self.port = listeners[0].socket.getsockname()[1]
-            await trio.serve_listeners(self._join, listeners, task_status=task_status)
+            task_status.started()  # they listen already
+            await trio.serve_listeners(self._join, listeners)
 
     async def _join(self, near: trio.SocketStream) -> None:
         far = await trio.open_tcp_stream("127.0.0.1", self._server_port)
