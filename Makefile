@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHROMIUM := /usr/bin/chromium
+FIREFOX := /usr/bin/firefox-esr
+IP := /usr/sbin/ip
 # 114 wants every startable function listed by name, and ours share theirs (`run`) with functions that are not;
 # 910 and 911 want a checkpoint on every way out, which not every function owes its callers;
 # 124, off for tests, does not know that a test is async to have a clock.
@@ -36,11 +38,12 @@ serve: $(VENV)/.installed
 # Fuzzing goes first and alone, to say how much of the stack it reaches.
 test: $(VENV)/.developing
 	$(BIN)/python tools/fuzz_coverage.py
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/fuzz/test_fuzz.py
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/fuzz/test_fuzz.py
 
-# Published clients in a browser. The logs and screenshots of a test that failed are in build/e2e.
-e2e: tests/e2e/node_modules/.installed | $(CHROMIUM)
-	$(BIN)/python -m pytest -q tests/e2e/browser
+# Published clients in browsers. The logs and screenshots of a test that failed are in build/e2e. It takes root: Firefox
+# never pairs with loopback, so it gets a network namespace of its own.
+e2e: tests/e2e/node_modules/.installed | $(CHROMIUM) $(FIREFOX) $(IP)
+	$(BIN)/python -m pytest -q tests/e2e/browser tests/e2e/firefox
 
 # By the npm that comes with the wheel's Node: a Debian's own is too old.
 tests/e2e/node_modules/.installed: tests/e2e/package-lock.json $(VENV)/.developing
@@ -48,16 +51,19 @@ tests/e2e/node_modules/.installed: tests/e2e/package-lock.json $(VENV)/.developi
 		--prefix tests/e2e ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-$(CHROMIUM):
-	@test "$$(id -u)" = 0 || { echo "make e2e needs Chromium: apt-get install chromium, as root" >&2; exit 1; }
+$(CHROMIUM): PACKAGE := chromium
+$(FIREFOX): PACKAGE := firefox-esr
+$(IP): PACKAGE := iproute2
+$(CHROMIUM) $(FIREFOX) $(IP):
+	@test "$$(id -u)" = 0 || { echo "make e2e needs $@: apt-get install $(PACKAGE), as root" >&2; exit 1; }
 	apt-get update
-	apt-get install --yes --no-install-recommends chromium
+	apt-get install --yes --no-install-recommends $(PACKAGE)
 
 # The same with long counts: an hour at most. What it finds prints how to have it again.
 deep: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/fuzz --hypothesis-profile=deep \
-		--simulation-seeds=500
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/fuzz \
+		--hypothesis-profile=deep --simulation-seeds=500
 
 # What the server costs, beside LiveKit's figures; six minutes, on a machine with nothing else to do.
 bench: $(VENV)/.installed

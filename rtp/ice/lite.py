@@ -25,6 +25,12 @@ CONSENT_SECONDS: Final = 15.0
 RETIREMENT_SECONDS: Final = 5.0
 """How long old credentials live on beside a new generation that has nominated a path."""
 
+BURST_SECONDS: Final = 2.0
+"""How long the first nominated path stands with a peer that nominates all of them (RFC 5245 §8.1.1.2)."""
+
+SILENCE_SECONDS: Final = 10.0
+"""Without a check on the selected path, media follows the checks: peers check every 5 s or so (RFC 7675 §5.1)."""
+
 MAX_VALIDATED_PATHS: Final = 16
 """Remembered at once: more than any client's interfaces times our addresses, and a bound for a hostile one."""
 
@@ -37,10 +43,18 @@ MAX_VALIDATED_PATHS: Final = 16
 #   event                                  selected                        previous generation
 #   first validated path                   that path                       -
 #   USE-CANDIDATE, current generation      that path                       ends in RETIREMENT_SECONDS
-#   USE-CANDIDATE, previous generation     that path, but only until the current one has nominated
+#   … in a burst (see below)               stays                           -
+#   no USE-CANDIDATE, after a burst        that path                       -
+#   no USE-CANDIDATE, the selected path    that path                       -
+#     not checked for SILENCE_SECONDS
 #   restart                                stays                           the current one, if it ever nominated
 #   silence of `consent_seconds`           None: ConsentLost               ends
 #   restart after ConsentLost              None, until a path is validated none: RFC 7675 §5.1 bars its credentials
+#
+# A peer whose very first check nominates does so with the first check of every path, the best path first, and never
+# again (recorded from Firefox 153). It settles on the best path that answers; later checks are of that path alone,
+# without USE-CANDIDATE. We have to be there too: on another path the bindings of NATs run out. Hence the burst, in
+# which the first nomination stands, and then the first check that nominates nothing decides.
 
 
 @dataclass(slots=True)
@@ -48,6 +62,10 @@ class _Generation:
     local: IceCredentials
     remote: IceCredentials | None = None
     has_nominated: bool = False
+    nominates_all: bool | None = None
+    """Whether its nominations mean little, as the very first check had one; None before it."""
+    stands_until: float = float("-inf")
+    """When another nomination counts again."""
 
     def is_addressed_by(self, username: str) -> bool:
         ours, _, theirs = username.partition(":")
@@ -68,7 +86,7 @@ class IceLiteAgent:
         self._current = _Generation(credentials)
         self._previous: _Generation | None = None
         self._retire_at: float | None = None
-        self._validated: dict[Path, None] = {}  # least recently checked first
+        self._validated: dict[Path, float] = {}  # when they were last checked, longest ago first
         self._heard_at = 0.0  # means nothing until a path is validated
         self._consent_lost = False
         self._requests_answered = 0
@@ -181,33 +199,44 @@ class IceLiteAgent:
         if check.ice_controlled is not None:
             # A lite agent is always controlled (RFC 8445 §6.1.1): the peer has to change roles and check again.
             return [Send(error_response(check.transaction_id, ROLE_CONFLICT, password), path)]
+        if generation.nominates_all is None:
+            generation.nominates_all = check.use_candidate
         outputs: list[IceOutput] = [Send(success_response(check.transaction_id, path.remote, password), path)]
-        outputs += self._validate(path)
-        if check.use_candidate and self._may_nominate(generation, now):
+        outputs += self._validate(path, now)
+        if self._may_move(generation, now, is_nominated=check.use_candidate):
             outputs += self._select(path)
-        elif self.selected is None:
-            outputs += self._select(path)  # browsers start DTLS some 50 ms before they nominate
         return outputs
 
-    def _validate(self, path: Path) -> list[IceOutput]:
+    def _validate(self, path: Path, now: float) -> list[IceOutput]:
         if path in self._validated:
             del self._validated[path]
-            self._validated[path] = None  # now the most recently checked
+            self._validated[path] = now  # the most recently checked comes last
             return []
-        self._validated[path] = None
+        self._validated[path] = now
         if len(self._validated) <= MAX_VALIDATED_PATHS:
             return [Validated(path)]
         oldest = next(known for known in self._validated if known != self.selected)
         del self._validated[oldest]
         return [Validated(path), Forgotten(oldest)]
 
-    def _may_nominate(self, generation: _Generation, now: float) -> bool:
-        if generation is not self._current:
-            return not self._current.has_nominated  # a late check of the old generation must not move media back
-        if not generation.has_nominated:
+    def _may_move(self, generation: _Generation, now: float, *, is_nominated: bool) -> bool:
+        if generation is not self._current and self._current.has_nominated:
+            return False  # a late check of the old generation must not move media back
+        if not is_nominated:
+            # Browsers start DTLS some 50 ms before they nominate: without a path, any will do.
+            if self.selected is None or now - self._validated[self.selected] >= SILENCE_SECONDS:
+                return True
+            return generation.nominates_all is True and now >= generation.stands_until
+        if now < generation.stands_until:
+            return False
+        if generation is self._current and not generation.has_nominated:
             generation.has_nominated = True
+            if generation.nominates_all:
+                generation.stands_until = now + BURST_SECONDS
             if self._previous is not None:
                 self._retire_at = now + RETIREMENT_SECONDS
+        else:
+            generation.nominates_all = False  # it goes on: libwebrtc, whose first check was lost
         return True
 
     def _select(self, path: Path) -> list[IceOutput]:

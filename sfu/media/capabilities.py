@@ -1,5 +1,6 @@
 """The codecs and header extensions that we serve, with the payload types of our own offers."""
 
+from dataclasses import replace
 from typing import Final
 
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
@@ -20,8 +21,14 @@ RECEIVE: Final = Capabilities(
 SEND: Final = Capabilities(
     audio=(_OPUS,),
     video=(Codec("video/VP8", 96, 90000, 1, "", (*_VIDEO_FEEDBACK, "goog-remb"), 97),),
-    video_extensions=(ABS_SEND_TIME, RID),
+    video_extensions=(ABS_SEND_TIME,),
 )
-"""What subscribers get. The send time is what their bandwidth estimate (REMB) goes by. We send no RIDs, but a client with
-one connection whose receiving sections lose the extension leaves it out of its own simulcast, and refuses its own offer
-(seen with libwebrtc in the Rust SDK)."""
+"""What subscribers get. The send time is what their bandwidth estimate (REMB) goes by."""
+
+SEND_BESIDE_RECEIVING: Final = replace(
+    SEND,
+    audio_extensions=(*SEND.audio_extensions, *RECEIVE.audio_extensions),
+    video_extensions=(*SEND.video_extensions, *RECEIVE.video_extensions),
+)
+"""The same on a single connection. A client whose receiving sections lose an extension leaves it out of what it publishes
+later: libwebrtc in the Rust SDK then sends no audio levels, and refuses its own offer of simulcast for want of RIDs."""

@@ -77,7 +77,7 @@ class Participant:
         self.is_single = joining.single_connection
         self._closing = trio.Event()
         self._connected = trio.Event()
-        self._told_candidates: set[str] = set()
+        self._told_candidates: dict[rtc.SignalTarget, str] = {}
         peer = Peer(environment, self, takes_media=True)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber
@@ -325,9 +325,9 @@ class Participant:
     def _tell_candidates(self, peer: Peer, target: rtc.SignalTarget) -> None:
         """Trickle our candidates, once for each set of credentials, the last one marked."""
         ufrag = peer.negotiation.local.credentials.ufrag
-        if ufrag in self._told_candidates:
+        if self._told_candidates.get(target) == ufrag:
             return
-        self._told_candidates.add(ufrag)
+        self._told_candidates[target] = ufrag
         mid = peer.negotiation.tagged_mid
         for candidate in self._environment.candidates:
             is_last = candidate is self._environment.candidates[-1]

@@ -54,7 +54,7 @@ class Peer:
         self.negotiation = Negotiation(
             LocalTransport(self._ice.local, environment.certificate.fingerprint, (), lite=True, setup=Setup.PASSIVE),
             receive=capabilities.RECEIVE if takes_media else capabilities.SEND,
-            send=capabilities.SEND,
+            send=capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND,
             session_id=dice.getrandbits(62),
             with_data=True,
         )

@@ -187,6 +187,7 @@ class PeerConnection:
                     self._paths.discard(path)
                     self.endpoint.unroute(path, self)
                 case Nominated(path):
+                    logger.debug("media goes to %s port %d from now on, by %s", *path.remote, path.local[0])
                     self.selected = path
                     self._transport_changed()
                 case Connected():

@@ -1,14 +1,15 @@
-// Headless Chromium, told what to do by JSON lines on standard input: {"id": 1, "page": "alice", "call": "join",
+// Pages of a headless browser, told what to do by JSON lines on standard input: {"id": 1, "page": "alice", "call": "join",
 // "with": {...}}, answered by {"id": 1, "result": ...} or {"id": 1, "error": "..."}. `open` and `photograph` are the
-// driver's own calls, all others are those of page.js. What a page logs goes to <page>.log in the folder named by the
-// first argument, a screenshot to <page>.png. It ends, and the browser with it, when the input does.
+// driver's own calls, all others are those of page.js. The first argument names the browser. What a page logs goes to
+// <page>.log in the folder named by the second, a screenshot to <page>.png. It ends, and the browser with it, when the
+// input does.
 
 import { appendFileSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
 
-const [folder, executablePath] = process.argv.slice(2);
+const [engine, folder] = process.argv.slice(2);
+const { launch } = await import(`./${engine}.mjs`);
 const FILES = {
   "/": ["page.html", "text/html"],
   "/page.js": ["page.js", "text/javascript"],
@@ -23,24 +24,11 @@ const server = createServer((request, response) => {
 });
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--disable-gpu",
-    "--disable-quic",
-    "--autoplay-policy=no-user-gesture-required",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    // Candidates of 127.0.0.1, by number: there is no other network to meet on, nor mDNS to resolve names.
-    "--allow-loopback-in-peer-connection",
-    "--disable-features=WebRtcHideLocalIpsWithMdns",
-  ],
-});
+const browser = await launch();
 const pages = new Map();
 
 async function open(name) {
-  const context = await browser.newContext({ viewport: { width: 640, height: 480 } });
-  const page = await context.newPage();
+  const page = await browser.newPage();
   const log = (line) => appendFileSync(`${folder}/${name}.log`, `${new Date().toISOString()} ${line}\n`);
   page.on("console", (message) => log(message.text()));
   page.on("pageerror", (error) => log(error.stack));

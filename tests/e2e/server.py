@@ -35,6 +35,10 @@ class RunningServer:
         grants = api.VideoGrants(room_join=True, room="lobby")
         return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).to_jwt()
 
+    def nominations(self) -> list[str]:
+        """Return what the log says of the addresses that media went to, one line for each change of one."""
+        return [line for line in self._log.read_text().splitlines() if "media goes to" in line]
+
     async def stop(self) -> None:
         """Send SIGTERM, unless it was sent. The server has to close its room, complain of nothing, and end in time."""
         if self._process.returncode is None:

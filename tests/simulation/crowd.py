@@ -21,10 +21,10 @@ from triforium.visitor import Publication, Visitor
 VISITORS: Final = 20
 POOR_LINK: Final = Link(delay_seconds=0.02, jitter_seconds=0.01, loss=0.05, reorder=0.01, duplicate=0.01)
 
-ARRIVAL_SECONDS: Final = 6.0
+ARRIVAL_SECONDS: Final = 7.0
 """All have come for the first time by then."""
 
-STAY_SECONDS: Final = (1.0, 4.0)
+STAY_SECONDS: Final = (0.8, 3.0)
 
 
 class Guest:
@@ -59,7 +59,7 @@ class Guest:
     async def _stay(self, visitor: Visitor) -> None:
         publications: list[Publication] = []
         for publish in (visitor.publish_audio, visitor.publish_video):
-            if self._dice.random() < 0.5:
+            if self._dice.random() < 0.4:
                 publications.append(await publish())
                 self._done["publish"] += 1
         until = trio.current_time() + self._dice.uniform(*STAY_SECONDS)

@@ -551,3 +551,19 @@ async def test_media_follows_who_changes_address(autojump_clock, single, way) ->
         await alice.wait_until(flows(alice, from_bob.sid, 10))
         assert trio.current_time() - moved_at < 8
         assert not alice.connection_errors
+
+
+async def test_who_does_not_read_what_is_said_is_cut_off_and_nobody_else_waits(autojump_clock) -> None:
+    async with open_call(single=True) as (house, alice, bob):
+        audio = await alice.publish_audio()
+        await bob.wait_until(flows(bob, audio.sid))
+        async with open_raw_client(house, house.token("sloth")):
+            await wait_until(lambda: "sloth" in house.identities())
+            for _ in range(300):
+                audio.mute(True)
+                audio.mute(False)
+                await trio.sleep(0.01)
+            await bob.wait_until(flows(bob, audio.sid))
+            await wait_until(lambda: house.identities() == {"alice", "bob"})
+            assert trio.current_time() < 40
+        assert not any(track.muted for track in bob.participants["alice"].tracks)

@@ -14,6 +14,11 @@ export class Details {
     this.before = new Map(); // the last totals, by track
     this.timer = null;
     byId("details-close").onclick = () => this.close();
+    byId("details-pin").onclick = () => {
+      const { tile } = this;
+      this.close();
+      tile.pin();
+    };
     this.panel.ontoggle = ({ newState }) => newState === "closed" && this.#stop();
   }
 
@@ -24,6 +29,7 @@ export class Details {
     if (isSame) return;
     this.tile = tile;
     byId("details-title").textContent = tile.title;
+    byId("details-pin").textContent = tile.isPinned ? "Unpin" : "Pin";
     await this.#refresh();
     if (this.tile !== tile) return; // gone meanwhile
     this.panel.showPopover();

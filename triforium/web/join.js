@@ -2,7 +2,7 @@
 
 import { invitation, readFragment, readToken, serverAddress } from "./address.js";
 import { byId, next, showView } from "./dom.js";
-import { Room, isBrowserSupported } from "./livekit.js";
+import { ConnectionErrorReason, Room, isBrowserSupported } from "./livekit.js";
 import { Preview, RESOLUTION } from "./preview.js";
 import { askForToken, isGiven } from "./token.js";
 import { Problem, joinProblem } from "./words.js";
@@ -34,7 +34,7 @@ export async function enterRoom() {
       await opened; // who is quicker than their camera still takes it along
       return { ...entry, tracks: preview.release() };
     } catch (error) {
-      say(error instanceof Problem ? error.message : joinProblem(error));
+      say(error instanceof Problem ? error.message : joinProblem(error, ConnectionErrorReason[error.reason]));
     }
   }
 }

@@ -14,15 +14,14 @@ const STRIP = { share: 0.22, least: 96, most: 280 };
 export function arrange(width, height, count, staged = false) {
   if (count === 0 || width <= 0 || height <= 0) return [];
   const box = { left: 0, top: 0, width, height };
-  if (!staged) return grid(box, count);
-  if (count === 1) return [box];
-  const [stage, strip] = split(box);
-  return [stage, ...grid(strip, count - 1)];
+  const narrowest = width < height ? 3 / 4 : 4 / 3; // faces may be cut to upright tiles where the whole is upright
+  if (!staged) return grid(box, count, narrowest);
+  const [stage, strip] = count > 1 ? split(box) : [box, box];
+  return [...grid(stage, 1, narrowest), ...grid(strip, count - 1, narrowest)];
 }
 
 /** Fill a box with equal tiles, in as many columns as make them largest; the last row is centred. */
-export function grid(box, count) {
-  const narrowest = box.width >= box.height ? 4 / 3 : 3 / 4;
+function grid(box, count, narrowest) {
   let best = { area: -1 };
   for (let columns = 1; columns <= count; columns += 1) {
     const rows = Math.ceil(count / columns);

@@ -1,7 +1,7 @@
 // The published client library, which the page loads before its own modules.
 
 export const {
-  ConnectionState,
+  ConnectionErrorReason,
   DisconnectReason,
   Room,
   RoomEvent,

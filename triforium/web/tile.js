@@ -18,8 +18,10 @@ export class Tile {
     this.name = element("span", { class: "name" });
     this.muted = element("span", { class: "muted" }, icon("microphone-off"), hint("microphone off"));
     this.speaking = hint("");
-    this.pinButton = element("button", { class: "plain", type: "button" }, icon("pin"));
+    this.pinButton = element("button", { class: "plain pin", type: "button" }, icon("pin"));
     this.moreButton = element("button", { class: "plain", type: "button" }, icon("more"));
+    this.pin = pin;
+    this.isPinned = false;
     this.pinButton.onclick = pin;
     this.moreButton.onclick = () => tell(this.moreButton);
     this.item = element(
@@ -59,6 +61,7 @@ export class Tile {
     write(this.speaking, isSpeaking ? "speaking" : "");
     this.muted.hidden = !isMuted;
     this.item.classList.toggle("speaking", isSpeaking);
+    this.isPinned = isPinned;
     this.item.classList.toggle("pinned", isPinned);
     this.pinButton.setAttribute("aria-pressed", isPinned);
     this.pinButton.setAttribute("aria-label", `Pin ${this.title}`);
@@ -74,6 +77,7 @@ export class Tile {
     style.width = `${width}px`;
     style.height = `${height}px`;
     this.item.classList.toggle("small", width < 200 || height < 120);
+    this.item.classList.toggle("tiny", width < 110);
   }
 
   close() {

@@ -11,7 +11,7 @@ export async function askForToken(name, room) {
   try {
     response = await fetch("/dev/token", { method: "POST", body: JSON.stringify({ room, name, identity: identity(name) }) });
   } catch {
-    throw new Problem(joinProblem({ reasonName: "ServerUnreachable" }));
+    throw new Problem(joinProblem({}, "ServerUnreachable"));
   }
   if (!response.ok) throw new Problem(tokenProblem(response.status));
   return (await response.json()).token;

@@ -33,14 +33,14 @@ export function screenProblem(error) {
   return `The screen cannot be shared: ${error.message || error.name}.`;
 }
 
-/** Why a room could not be joined. `error` is livekit-client's ConnectionError, or what else was thrown. */
-export function joinProblem(error) {
+/** Why a room could not be joined: an error, and the name of livekit-client's ConnectionErrorReason if it has one. */
+export function joinProblem(error, reason) {
   const said = error.message ?? "";
   if (/token is expired/i.test(said)) return "This token has expired. Ask for a new one.";
   if (/not valid yet/i.test(said)) return "This token is not valid yet. Is your clock right?";
-  if (error.status === 503 || /\bfull\b|too many|limit/i.test(said)) return "The server is full just now. Try again in a moment.";
+  if (error.status === 503 || /\bfull\b|too many/i.test(said)) return "The server is full just now. Try again in a moment.";
   if (/requested room does not exist/i.test(said)) return "There is no such room, and this token cannot open one.";
-  switch (error.reasonName) {
+  switch (reason) {
     case "NotAllowed":
       return "The server does not accept this token. Check that it was copied whole, and is for this server.";
     case "ServerUnreachable":

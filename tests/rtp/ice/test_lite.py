@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.ice.candidates import IceCredentials
-from rtp.ice.lite import CONSENT_SECONDS, MAX_VALIDATED_PATHS, RETIREMENT_SECONDS, IceLiteAgent
+from rtp.ice.lite import (
+    BURST_SECONDS,
+    CONSENT_SECONDS,
+    MAX_VALIDATED_PATHS,
+    RETIREMENT_SECONDS,
+    SILENCE_SECONDS,
+    IceLiteAgent,
+)
 from rtp.ice.outputs import ConsentLost, Drop, Forgotten, Nominated, Send, Validated
 from rtp.stun import MessageClass, error_response, parse_message, success_response
 from rtp.units import Path
@@ -90,10 +97,64 @@ def test_media_moves_at_once_with_each_use_candidate():
 def test_two_of_our_own_addresses_make_two_paths():
     ice = agent()
     other = Path(("192.0.2.2", 7882), WIFI.remote)
-    ice.receive(check(nominate=True), WIFI, 0.0)
+    ice.receive(check(), WIFI, 0.0)
     send, *rest = ice.receive(check(nominate=True), other, 0.1)
     assert send.path == other
     assert rest == [Validated(other), Nominated(other)]
+
+
+def test_of_a_burst_that_nominates_every_path_the_first_stands():
+    """The times of Firefox 153 and a server with two addresses, 80 ms away."""
+    ice = agent()
+    first, second = WIFI, Path(("192.0.2.2", 7882), WIFI.remote)
+    nomination, other_nomination = check(nominate=True), check(nominate=True)
+    steps = [
+        (0.0, nomination, first, [Validated(first), Nominated(first)]),
+        (0.001, other_nomination, second, [Validated(second)]),
+        (0.08, nomination, first, []),  # the answer was not there yet: again
+        (0.1, other_nomination, second, []),
+        *((seconds, check(), first, []) for seconds in (6.0, 10.7, 16.6, 21.8)),
+    ]
+    for now, request, via, expected in steps:
+        assert news(ice.receive(request, via, now)) == expected, now
+    assert ice.selected == first
+
+
+def test_after_a_burst_the_first_check_that_nominates_nothing_decides():
+    """The first nomination to arrive was not the best: it was overtaken, or lost."""
+    ice = agent()
+    ice.receive(check(nominate=True), WIFI, 0.0)
+    ice.receive(check(nominate=True), MOBILE, 0.1)
+    assert ice.receive(check(), MOBILE, BURST_SECONDS - 0.1)[1:] == []  # not over yet
+    assert news(ice.receive(check(), MOBILE, 4.1)) == [Nominated(MOBILE)]
+    assert news(ice.receive(check(), MOBILE, 9.3)) == []
+
+
+def test_who_goes_on_nominating_after_a_burst_is_followed_by_that_alone():
+    ice = agent()
+    ice.receive(check(nominate=True), WIFI, 0.0)
+    assert news(ice.receive(check(nominate=True), MOBILE, BURST_SECONDS)) == [Validated(MOBILE), Nominated(MOBILE)]
+    assert news(ice.receive(check(), WIFI, BURST_SECONDS + 0.1)) == []
+    assert news(ice.receive(check(nominate=True), WIFI, BURST_SECONDS + 0.2)) == [Nominated(WIFI)]
+
+
+def test_a_restart_may_begin_with_another_burst():
+    ice = restarted()
+    ice.receive(check(SERVER_AGAIN, CLIENT_AGAIN, nominate=True), MOBILE, 10.1)
+    assert news(ice.receive(check(SERVER_AGAIN, CLIENT_AGAIN, nominate=True), WIFI, 10.2)) == []
+    assert ice.selected == MOBILE
+
+
+def test_media_follows_the_checks_once_the_selected_path_has_none():
+    """A NAT has given the peer another port."""
+    ice = agent()
+    ice.receive(check(), WIFI, 0.0)
+    ice.receive(check(nominate=True), WIFI, 0.1)
+    ice.receive(check(), WIFI, 5.0)
+    silent_from = 5.0 + SILENCE_SECONDS
+    assert news(ice.receive(check(), MOBILE, silent_from - 0.1)) == [Validated(MOBILE)]
+    assert news(ice.receive(check(), MOBILE, silent_from)) == [Nominated(MOBILE)]
+    assert news(ice.receive(check(), WIFI, silent_from + 1)) == []  # a late one does not bring it back
 
 
 @pytest.mark.parametrize(
@@ -197,7 +258,7 @@ def test_after_lost_consent_only_a_restart_brings_the_agent_back():
 def restarted() -> IceLiteAgent:
     """An agent with the old path nominated, restarted at 10 s."""
     ice = agent()
-    ice.receive(check(nominate=True), WIFI, 9.0)
+    ice.receive(check(nominate=True), WIFI, 7.0)
     ice.restart(SERVER_AGAIN, 10.0)
     return ice
 

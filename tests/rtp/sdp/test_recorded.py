@@ -117,6 +117,17 @@ def test_tracks_of_a_recorded_offer_are_read() -> None:
     assert negotiation.remote_max_message_size == 262144
 
 
+def test_firefoxs_layers_are_told_apart_by_rid_though_it_names_their_ssrcs_too() -> None:
+    negotiation = server(LIVEKIT)
+    negotiation.receive_offer(recorded("firefox-single.client-offer"))
+    video, audio = (each.remote_track for each in negotiation.transceivers if each.remote_track is not None)
+    assert [(encoding.rid, encoding.ssrc, encoding.rtx_ssrc) for encoding in video.encodings] == [
+        ("q", None, None),
+        ("h", None, None),
+    ]
+    assert [encoding.ssrc for encoding in audio.encodings] == [2672899688]
+
+
 def test_a_native_clients_track_without_a_stream_and_in_falling_rid_order_is_read() -> None:
     negotiation = server()
     negotiation.receive_offer(recorded("publish-mute-unpublish.py-v0.client-offer"))

@@ -5,20 +5,20 @@ import { test } from "node:test";
 import { deviceProblem, ending, initials, joinProblem, people, screenProblem } from "../../../triforium/web/words.js";
 
 const TABLE = [
-  [{ reasonName: "NotAllowed", status: 401, message: "invalid token, error: token has invalid claims: token is expired" }, /expired/],
-  [{ reasonName: "NotAllowed", status: 401, message: "invalid API key: other" }, /does not accept this token/],
-  [{ reasonName: "NotAllowed", status: 404, message: "requested room does not exist" }, /no such room/],
-  [{ reasonName: "ServerUnreachable", message: "could not establish signal connection: Failed to fetch" }, /cannot be reached/],
-  [{ reasonName: "ServerUnreachable", status: 503, message: "" }, /full/],
-  [{ reasonName: "NotAllowed", status: 429, message: "room is full" }, /full/],
-  [{ reasonName: "InternalError", message: "could not establish pc connection" }, /firewall/],
-  [{ reasonName: "Timeout", message: "room connection has timed out" }, /too long/],
-  [{ message: "something new" }, /something new/],
-  [{}, /Joining failed/],
+  [{ status: 401, message: "invalid token, error: token has invalid claims: token is expired" }, "NotAllowed", /expired/],
+  [{ status: 401, message: "invalid API key: other" }, "NotAllowed", /does not accept this token/],
+  [{ status: 404, message: "requested room does not exist" }, "NotAllowed", /no such room/],
+  [{ message: "could not establish signal connection: Failed to fetch" }, "ServerUnreachable", /cannot be reached/],
+  [{ status: 503, message: "" }, "ServerUnreachable", /full/],
+  [{ status: 429, message: "room is full" }, "NotAllowed", /full/],
+  [{ message: "could not establish pc connection" }, "InternalError", /firewall/],
+  [{ message: "room connection has timed out" }, "Timeout", /too long/],
+  [{ message: "something new" }, undefined, /something new/],
+  [{}, undefined, /Joining failed/],
 ];
 
 test("why a room could not be joined", () => {
-  for (const [error, words] of TABLE) assert.match(joinProblem(error), words);
+  for (const [error, reason, words] of TABLE) assert.match(joinProblem(error, reason), words);
 });
 
 test("why a device cannot be used", () => {
