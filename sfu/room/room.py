@@ -44,6 +44,7 @@ class Room:
         self.news = ParticipantNews(self)
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
+        self._speakers: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
         self._opened_at = trio.current_time()
         self._left_at: float | None = None
         self._closing = trio.Event()
@@ -156,7 +157,9 @@ class Room:
         self._withdraw(track)
 
     def track_flows(self, track: MediaTrack, subscriber: Participant) -> None:
-        """Tell the publisher of a track, once, that somebody gets it."""
+        """Tell the publisher of a track, once, that somebody gets it; and tell that somebody if it is a voice just now."""
+        if (speaker := self._speakers.get(track.publisher_sid)) is not None:
+            subscriber.tell_speakers([speaker])
         publisher = self.participants.get(track.publisher)
         if publisher is None or subscriber.is_hidden or track.sid in self._flowing:
             return
@@ -211,17 +214,16 @@ class Room:
 
     async def _tell_speakers(self) -> None:
         """Tell everybody who of those they hear speaks, and that they do themselves; only what has changed."""
-        told: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
         due = trio.current_time()
         while True:
             seen = self._tracks_changed.version
-            if not self._tracks and not told:  # nobody to listen to
+            if not self._tracks and not self._speakers:  # nobody to listen to
                 await self._tracks_changed.wait_changed(seen)
             due = max(due + WINDOW_SECONDS, trio.current_time())
             await trio.sleep_until(due)
             speaking = current_speakers((track.publisher_sid, track.level(due)) for track in self._tracks.values())
-            changed = changed_speakers(told, speaking)
-            told = speaking
+            changed = changed_speakers(self._speakers, speaking)
+            self._speakers = speaking
             if changed:
                 for person in self.participants.values():
                     person.tell_speakers(changed)

@@ -59,3 +59,15 @@ async def test_nothing_more_is_told_of_who_has_left_while_speaking(autojump_cloc
         count = len(told(bob))
         await trio.sleep(3 * ROUND_SECONDS)
         assert len(told(bob)) == count, "clients forget who speaks with the participant"
+
+
+@both_layouts
+async def test_a_late_joiner_is_told_who_is_speaking(autojump_clock, single) -> None:
+    async with open_call(single=single) as (house, alice, _bob):
+        await alice.publish_audio()
+        await alice.wait_until(lambda: bool(told(alice)))
+        await trio.sleep(10)  # one steady tone: nothing will change any more
+        async with house.visitor("carol", single=single) as carol:
+            await carol.wait_until(lambda: bool(told(carol)))
+            (speaker,) = told(carol)
+            assert (speaker.sid, speaker.active) == (alice.me.sid, True)
