@@ -300,7 +300,8 @@ def test_who_cannot_be_reached_is_sent_nothing_again() -> None:
     assert watcher.ask(32_000) == []
 
 
-async def test_nacks_go_to_the_track_that_they_name(autojump_clock: MockClock, call: Call) -> None:
+@in_trio
+def test_nacks_go_to_the_track_that_they_name(call: Call) -> None:
     call.subscribe(call.audio)
     source = Source(5)
     call.publish(source.next(), source.next())
