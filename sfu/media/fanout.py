@@ -13,7 +13,6 @@ from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
 from sfu.media.forwarder import Sent
-from sfu.media.vp8_munger import Vp8Facts
 
 _HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
 _VERSION: Final = 0x80
@@ -33,7 +32,7 @@ class PacketFacts:
 
     `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
     rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
-    decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them.
+    decoder can start here, and that nothing newer was forwarded before it.
     """
 
     sequence: int
@@ -45,7 +44,6 @@ class PacketFacts:
     payload_at: int
     payload_end: int
     arrived_at: float
-    vp8: Vp8Facts | None = None
 
 
 class RowOwner(Protocol):
