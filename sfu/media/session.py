@@ -93,13 +93,12 @@ class MediaSession:
         self._next_report = None
         self._schedule_report(now)
 
-    def remove_down_track(self, down_track: DownTrack, now: float) -> None:
+    def remove_down_track(self, down_track: DownTrack) -> None:
         """Say goodbye to its SSRC, and forget it."""
         if self._outgoing.pop(down_track.ssrc, None) is not None and down_track.row.packets:
             self._send([ReceiverReport(self._feedback_ssrc), Goodbye((down_track.ssrc,))])
         self._cnames.pop(down_track.ssrc, None)
         self._sent_reports.pop(down_track.ssrc, None)
-        self._schedule_report(now)
 
     def receive_rtp(self, packet: bytes, now: float) -> None:
         """Take one RTP packet in clear."""

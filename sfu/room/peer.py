@@ -137,7 +137,7 @@ class Peer:
     def close_down_track(self, down_track: DownTrack) -> None:
         """Stop sending it."""
         with self.connection.endpoint.batch():
-            self.media.remove_down_track(down_track, trio.current_time())
+            self.media.remove_down_track(down_track)
         down_track.close()
 
     def _described(self) -> None:

@@ -56,11 +56,6 @@ class VisitorMedia:
         self._repairs: dict[Ssrc, ReceivedTrack] = {}
         self._report_at: float | None = None
 
-    @property
-    def senders(self) -> list[Sender]:
-        """What is sent here."""
-        return list(self._senders.values())
-
     def add_sender(self, sender: Sender) -> None:
         """Send `sender`'s packets here, as soon as the connection is up."""
         self._senders[sender.ssrc] = sender

@@ -23,11 +23,6 @@ class MovableSocket:
         self.address = self._inner.address
 
     @property
-    def real_address(self) -> Address:
-        """Where it is bound now."""
-        return self._inner.address
-
-    @property
     def kernel_drops(self) -> int:
         """How many datagrams were dropped before we could receive them, since the last move."""
         return self._inner.kernel_drops

@@ -188,7 +188,7 @@ async def test_a_session_without_media_has_no_timer(autojump_clock: MockClock, c
     assert call.incoming.next_timeout() is None
     down_track = call.subscribe(call.audio)
     assert call.outgoing.next_timeout() is not None
-    call.outgoing.remove_down_track(down_track, trio.current_time())
+    call.outgoing.remove_down_track(down_track)
     await call.pass_time(5)
     assert call.outgoing.next_timeout() is None
     assert call.subscriber.reports == []  # nothing was sent, so there is nobody to say goodbye to
@@ -284,8 +284,8 @@ async def test_the_round_trip_is_told_from_the_report_that_we_sent(autojump_cloc
 def test_who_was_sent_something_gets_a_goodbye(call: Call) -> None:
     down_track = call.subscribe(call.audio)
     call.publish(Source(5).next())
-    call.outgoing.remove_down_track(down_track, trio.current_time())
-    call.outgoing.remove_down_track(down_track, trio.current_time())
+    call.outgoing.remove_down_track(down_track)
+    call.outgoing.remove_down_track(down_track)
     assert call.subscriber.take(Goodbye) == [Goodbye((OUT,))]
 
 
