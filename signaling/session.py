@@ -51,11 +51,11 @@ class Sessions:
             HttpError: the session could not be started; the socket was not accepted.
         """
         with self._counted():
-            if start.reconnect:
+            relay = Relay()
+            session = self._resume(start, relay) if start.reconnect else await self._join(start, relay)
+            if session is None:
                 await self._send_away(exchange)
                 return
-            relay = Relay()
-            session = await self._join(start, relay)
             del start  # the offer in it is a good part of what an idle participant would cost
             try:
                 await _serve_socket(session, relay, await exchange.upgrade())
@@ -67,7 +67,7 @@ class Sessions:
         await self._idle.wait()
 
     async def _send_away(self, exchange: Exchange) -> None:
-        """Tell a client that wants to resume its session to make a new one: sessions are not resumed here."""
+        """Tell a client that wants to resume a session which is over to make a new one."""
         relay = Relay()
         relay.send(Outgoing(leave_request(CloseReason.STATE_MISMATCH)))
         relay.close()
@@ -85,6 +85,17 @@ class Sessions:
             self._served -= 1
             if not self._served:
                 self._idle.set()
+
+    def _resume(self, start: SessionStart, relay: Relay) -> "SignalSession | None":
+        """Go on with a session; None if it is over.
+
+        The sid that the client names is not compared: it may have missed its latest one.
+        """
+        room = self._rooms.find(start.room)
+        if room is None:
+            return None
+        participant = room.resume(start.claims.identity, relay, single_connection=start.single_connection)
+        return None if participant is None else SignalSession(participant, room, self._wall)
 
     async def _join(self, start: SessionStart, relay: Relay) -> "SignalSession":
         joining = Joining(
@@ -128,6 +139,7 @@ class SignalSession:
 
     def receive(self, request: rtc.SignalRequest) -> None:
         """Carry out one request; refusals and faults are answered as the protocol says."""
+        self.participant.heard_at = trio.current_time()
         kind = request.WhichOneof("message")
         try:
             match kind:
@@ -145,6 +157,8 @@ class SignalSession:
                     self._receive_subscription(request.subscription)
                 case "track_setting":
                     self._receive_track_setting(request.track_setting)
+                case "sync_state":
+                    self._receive_sync_state(request.sync_state)
                 case "leave":
                     self._room.remove(self.participant, CloseReason.CLIENT_LEFT)
                 case "ping":
@@ -181,6 +195,11 @@ class SignalSession:
         for sid in sids:
             self.participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
         self.participant.reconcile()
+
+    def _receive_sync_state(self, state: rtc.SyncState) -> None:
+        self.participant.sync(state)
+        if state.HasField("subscription"):
+            self._receive_subscription(state.subscription)
 
     def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
         for sid in setting.track_sids:

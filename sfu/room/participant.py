@@ -19,6 +19,7 @@ from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
 from sfu.room import projections
+from sfu.room.comeback import Comeback
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.publisher import Publication, Publisher, RefusedError
@@ -72,6 +73,7 @@ class Participant:
         self.close_reason: CloseReason | None = None
         self.has_left = False
         self.data_messages_dropped = 0
+        self.heard_at = trio.current_time()
         self.wishes = Wishes(automatic=joining.auto_subscribe)
         self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
@@ -90,6 +92,7 @@ class Participant:
                 first_offer_id=environment.random.randint(1, 256),
                 send_offer=self._send_offer,
             )
+        self._comeback = Comeback(lambda: self._primary.connection.connected)
 
     # Queries
 
@@ -133,6 +136,31 @@ class Participant:
         self.reconcile()
         if joining.offer is not None:
             self.receive_offer(joining.offer)
+
+    def resume(self, sink: SignalSink) -> None:
+        """Go on with another signal connection, and tell the client all that it may have missed.
+
+        What follows is in the order that clients expect: they heed nothing before the first message.
+        """
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = sink
+        self._comeback.resumed()
+        self.tell(projections.reconnect_response(self._environment.node_id))
+        if departed := self._room.news.departed_since(self.heard_at):
+            self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
+        self.tell(projections.everybody(self._room, self))
+        self.tell(projections.room_update(self._room))
+        self._tell_token()
+        self.subscriber.resume()
+
+    def sync(self, state: rtc.SyncState) -> None:
+        """Compare what the client believes with what is so, after it has resumed; put right what differs."""
+        if any(not self.publisher.knows(TrackSid(each.track.sid)) for each in state.publish_tracks):
+            self.close(CloseReason.STATE_MISMATCH)
+            return
+        for sid in state.track_sids_disabled:
+            self.set_disabled(TrackSid(sid), disabled=True)
 
     def tell(self, response: rtc.SignalResponse) -> None:
         """Queue a message for the client alone."""
@@ -188,6 +216,7 @@ class Participant:
             if isinstance(self.subscriber, OfferingSubscriber):
                 nursery.start_soon(self.subscriber.peer.connection.run)
                 nursery.start_soon(self.subscriber.run)
+            nursery.start_soon(self._comeback.run)
             nursery.start_soon(self._follow_tracks)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._explain_missing_media)
@@ -230,7 +259,7 @@ class Participant:
     def receive_answer(self, answer: rtc.SessionDescription) -> None:
         """Take the answer to an offer of ours. Raises DecodeError, NegotiationError."""
         if isinstance(self.subscriber, OfferingSubscriber):
-            self.subscriber.receive_answer(answer.sdp)
+            self.subscriber.receive_answer(answer)
 
     def add_track(self, request: rtc.AddTrackRequest) -> None:
         """Take the announcement of a track, or say why not; its media may have been described already."""
@@ -277,11 +306,19 @@ class Participant:
         """Become active with the primary connection."""
         if connection is self.subscriber.peer.connection:
             self.subscriber.connection_established()
-        primary = self.subscriber.peer if self.subscriber_is_primary else self.publisher.peer
-        if connection is primary.connection and self.state == models.ParticipantInfo.JOINED:
+        if connection is self._primary.connection and self.state == models.ParticipantInfo.JOINED:
             self.state = models.ParticipantInfo.ACTIVE
             self._connected.set()
             self._room.news.changed(self)
+
+    def connection_lost(self, connection: PeerConnection, reason: str) -> None:  # noqa: ARG002 - a protocol's
+        """Let the client come back by a new signal connection: its network may only have changed."""
+        logger.info("%s in %s has lost its media path: %s", self.identity, self._room.name, reason)
+        self._comeback.lost()
+        self.tell(projections.resume_request())
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
 
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:  # noqa: ARG002 - a protocol's
         """Nothing waits for a channel yet."""
@@ -305,6 +342,11 @@ class Participant:
         self._room.track_flows(track, self)
 
     # Privates
+
+    @property
+    def _primary(self) -> Peer:
+        """The side whose connection makes the participant active."""
+        return self.subscriber.peer if self.subscriber_is_primary else self.publisher.peer
 
     def _prepare_answer(self) -> None:
         self.publisher.prepare_answer()
@@ -354,13 +396,12 @@ class Participant:
         with trio.move_on_after(MEDIA_PATH_SECONDS) as patience:
             await self._connected.wait()
         if patience.cancelled_caught:
-            primary = self.subscriber.peer if self.subscriber_is_primary else self.publisher.peer
             logger.warning(
                 "%s in %s has no media path after %.0f s; %s",
                 self.identity,
                 self._room.name,
                 MEDIA_PATH_SECONDS,
-                primary.explain_missing_media(),
+                self._primary.explain_missing_media(),
             )
 
 

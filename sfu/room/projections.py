@@ -78,6 +78,42 @@ def leave_request(reason: CloseReason) -> rtc.SignalResponse:
     )
 
 
+def resume_request() -> rtc.SignalResponse:
+    """Tell a client whose media path is lost to come back and go on with its session."""
+    return rtc.SignalResponse(
+        leave=rtc.LeaveRequest(reason=models.CONNECTION_TIMEOUT, action=rtc.LeaveRequest.RESUME, can_reconnect=True)
+    )
+
+
+def reconnect_response(node_id: str, last_message_seq: int = 0) -> rtc.SignalResponse:
+    """Return the first message of a session that is resumed.
+
+    `last_message_seq` is the highest sequence of reliable data that has come from the client, which sends all above
+    it again.
+    """
+    return rtc.SignalResponse(
+        reconnect=rtc.ReconnectResponse(server_info=server_info(node_id), last_message_seq=last_message_seq)
+    )
+
+
+def everybody(room: "Room", participant: "Participant") -> rtc.SignalResponse:
+    """Return an update of all whom the participant may know of, itself included: who is not in it is gone."""
+    return rtc.SignalResponse(
+        update=rtc.ParticipantUpdate(
+            participants=[
+                participant_info(each)
+                for each in room.participants.values()
+                if each is participant or not each.is_hidden
+            ]
+        )
+    )
+
+
+def room_update(room: "Room") -> rtc.SignalResponse:
+    """Return news of the room, which is always the whole of it."""
+    return rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room_info(room)))
+
+
 def permission(claims: Claims) -> models.ParticipantPermission:
     """Return what a participant may do, third states resolved."""
     grant = claims.video or VideoGrant()

@@ -114,7 +114,9 @@ class Publisher:
             raise RefusedError(rtc.RequestResponse.UNSUPPORTED_TYPE, "tracks are audio or video")
         if request.sid:
             raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track to add a codec to")
-        if request.cid in self._pending or any(known.cid == request.cid for known in self.publications.values()):
+        if (pending := self._pending.get(request.cid)) is not None:
+            return pending.info  # asked again by a client that has come back, and may have missed the answer
+        if any(known.cid == request.cid for known in self.publications.values()):
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "a track with this cid is published already")
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
@@ -126,6 +128,10 @@ class Publisher:
             info,
         )
         return info
+
+    def knows(self, sid: TrackSid) -> bool:
+        """Whether a track of this id has been announced or published, and not withdrawn."""
+        return sid in self.publications or any(pending.info.sid == sid for pending in self._pending.values())
 
     def set_muted(self, sid: TrackSid, *, muted: bool) -> None:
         """Mute or unmute a track, announced or published.

@@ -119,6 +119,16 @@ class Room:
         self._people_changed.set()
         return participant
 
+    def resume(self, identity: Identity, sink: SignalSink, *, single_connection: bool) -> Participant | None:
+        """Let somebody who is still here go on with another signal connection; None if there is nobody to resume."""
+        participant = self.participants.get(identity)
+        if participant is None or participant.close_reason is not None:
+            return None
+        if participant.is_single != single_connection:
+            return None
+        participant.resume(sink)
+        return participant
+
     def remove(self, participant: Participant, reason: CloseReason) -> None:
         """End a session: when this returns it is gone, and the others are told; its tasks end soon after. Idempotent."""
         participant.close(reason)

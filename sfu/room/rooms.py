@@ -30,8 +30,12 @@ class Rooms:
 
     def is_open(self, name: RoomName) -> bool:
         """Whether there is a room of this name now."""
+        return self.find(name) is not None
+
+    def find(self, name: RoomName) -> Room | None:
+        """Return the room of this name if there is one now."""
         room = self._rooms.get(name)
-        return room is not None and not room.closed
+        return None if room is None or room.closed else room
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rooms until cancelled, or until `close`."""
@@ -50,8 +54,8 @@ class Rooms:
         """
         if self._closing or self._nursery is None:
             raise RoomClosedError("the server is stopping")
-        room = self._rooms.get(name)
-        if room is None or room.closed:
+        room = self.find(name)
+        if room is None:
             room = self._rooms[name] = Room(name, self.environment)
             self._emptied = trio.Event()
             self._nursery.start_soon(self._host, room)

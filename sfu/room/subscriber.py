@@ -94,6 +94,10 @@ class Subscriber:
         """Tell of the tracks that were only waiting for the connection."""
         self._tell_flowing()
 
+    def resume(self) -> None:
+        """Go on with a client that has come back: what it was told last may never have arrived."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """End every subscription, without telling the client: it is going."""
         for subscription in self.subscriptions.values():
@@ -148,6 +152,7 @@ class OfferingSubscriber(Subscriber):
         self._dirty = trio.Event()
         self._answered = trio.Event()
         self._answered.set()
+        self._has_offered = False
 
     def offer(self) -> None:
         """Send an offer with all that we would like to send now."""
@@ -158,14 +163,21 @@ class OfferingSubscriber(Subscriber):
         self._dirty = trio.Event()
         self._answered = trio.Event()
         self._offer_id += 1
+        self._has_offered = True
         self._send_offer(self._offer_id, self.peer.offer())
 
-    def receive_answer(self, answer: str) -> None:
-        """Take the client's answer. Raises DecodeError or NegotiationError."""
-        if self._answered.is_set():
+    def resume(self) -> None:
+        """Offer anew with new ICE credentials, in place of an offer that may be lost."""
+        if self._has_offered:
+            self.peer.restart_ice()
+            self.offer()
+
+    def receive_answer(self, answer: rtc.SessionDescription) -> None:
+        """Take the client's answer, unless it is to an older offer. Raises DecodeError or NegotiationError."""
+        if self._answered.is_set() or answer.id not in {0, self._offer_id}:  # clients that do not number say 0
             logger.debug("an answer came to no offer")
             return
-        self.peer.accept(answer)
+        self.peer.accept(answer.sdp)
         self._answered.set()
         with self.peer.connection.endpoint.batch():
             self._bind_agreed()
@@ -223,6 +235,10 @@ class AnsweringSubscriber(Subscriber):
         self._asked.clear()
         if any(True for _ in self._waiting()):
             self._changed()
+
+    def resume(self) -> None:
+        """Wait for the client's own offer: it is asked for what is missing once that is answered."""
+        self._asked.clear()
 
     def connection_established(self) -> None:
         """From now on the client can be asked to offer again; it is, once, if it subscribes to anything."""

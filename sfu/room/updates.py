@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
+import trio
 from livekit.protocol import models, rtc
 
 from sfu.errors import CloseReason
@@ -11,6 +12,9 @@ from sfu.room.projections import participant_info
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
     from sfu.room.room import Room
+
+MAX_DEPARTED: Final = 1_000
+"""People remembered after they have gone, for those who were away meanwhile; the longest gone are forgotten first."""
 
 UPDATE_INTERVAL_SECONDS: Final = 3.0
 """For how long news of people who publish nothing may wait."""
@@ -22,11 +26,13 @@ class ParticipantNews:
     def __init__(self, room: "Room") -> None:
         self._room = room
         self._pending: dict[str, models.ParticipantInfo] = {}
+        self._departed: dict[str, tuple[float, models.ParticipantInfo]] = {}  # by identity, with the time
 
     def changed(self, participant: "Participant", *, immediately: bool = False) -> None:
         """Tell everybody what has become of `participant`: at once, or with the next flush."""
         participant.version += 1
         info = participant_info(participant)
+        self._note_departure(participant, info)
         if participant.is_hidden:
             participant.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
             return
@@ -46,6 +52,18 @@ class ParticipantNews:
             infos = list(self._pending.values())
             self._pending.clear()
             self._send(infos)
+
+    def departed_since(self, time: float) -> list[models.ParticipantInfo]:
+        """Return those who have gone since and not come back, with no more than that said of each."""
+        return [info for gone_at, info in self._departed.values() if gone_at >= time]
+
+    def _note_departure(self, participant: "Participant", info: models.ParticipantInfo) -> None:
+        self._departed.pop(participant.identity, None)
+        if participant.has_left and not participant.is_hidden:
+            bare = models.ParticipantInfo(sid=info.sid, identity=info.identity, state=info.state, version=info.version)
+            self._departed[participant.identity] = trio.current_time(), bare
+            if len(self._departed) > MAX_DEPARTED:
+                del self._departed[next(iter(self._departed))]
 
     def _send(self, infos: list[models.ParticipantInfo]) -> None:
         outgoing = Outgoing(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos)))

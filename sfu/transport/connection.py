@@ -49,6 +49,9 @@ class ConnectionOwner(Protocol):
     def connection_established(self, connection: "PeerConnection") -> None:
         """The handshake is done."""
 
+    def connection_lost(self, connection: "PeerConnection", reason: str) -> None:
+        """The peer has fallen silent, and nothing more is sent; a restart of ICE can bring it back."""
+
     def channel_opened(self, connection: "PeerConnection", channel: ChannelOpened) -> None:
         """The peer has opened a data channel, or has acknowledged ours."""
 
@@ -141,7 +144,7 @@ class PeerConnection:
         """Keep the timers until cancelled, and leave nothing in the endpoint's tables.
 
         Raises:
-            PeerConnectionLostError: the handshake failed, or the peer stopped answering.
+            PeerConnectionLostError: the handshake failed.
             Exception: whatever a datagram of this connection caused.
         """
         try:
@@ -193,7 +196,11 @@ class PeerConnection:
                 case Connected():
                     self._transport_changed()
                     self._owner.connection_established(self)
-                case Lost(reason) | Broken(reason):
+                case Lost(reason):
+                    self.selected = None
+                    self._transport_changed()
+                    self._owner.connection_lost(self, reason)
+                case Broken(reason):
                     self.fail(PeerConnectionLostError(reason))
                 case ChannelOpened():
                     self._owner.channel_opened(self, output)

@@ -177,6 +177,15 @@ class Connections:
         else:
             self._send(SignalRequest(offer=self._new_offer()))
 
+    def resume(self) -> None:
+        """Offer anew, with new ICE credentials, in place of an offer that may be lost."""
+        self._is_first_answer = False
+        self._offer_again = False
+        if self._offers_publisher:
+            self.publisher.restart_ice()
+            self._send(SignalRequest(offer=self._new_offer()))
+            self._trickle(self.publisher, SignalTarget.PUBLISHER)
+
     def publish(self, sender: Sender, cid: str) -> None:
         """Offer to send."""
         track = LocalTrack("visitor", cid, sender.ssrc, sender.rtx_ssrc)

@@ -16,8 +16,8 @@ SDK_VERSION: Final = "0.1.0"
 _CLIENT_PROTOCOL: Final = 2
 
 
-def dual_path(*, auto_subscribe: bool) -> str:
-    """Return path and query for two peer connections."""
+def dual_path(*, auto_subscribe: bool, resumes: str = "") -> str:
+    """Return path and query for two peer connections; `resumes` is the sid of the session to go on with, if any."""
     query = {
         "auto_subscribe": int(auto_subscribe),
         "protocol": PROTOCOL,
@@ -25,11 +25,13 @@ def dual_path(*, auto_subscribe: bool) -> str:
         "sdk": "unknown",
         "version": SDK_VERSION,
     }
+    if resumes:
+        query |= {"reconnect": 1, "sid": resumes}
     return f"/rtc?{urlencode(query)}"
 
 
-def single_path(offer: SessionDescription, *, auto_subscribe: bool) -> str:
-    """Return path and query for one peer connection, whose first offer is inside."""
+def single_path(offer: SessionDescription | None, *, auto_subscribe: bool, resumes: str = "") -> str:
+    """Return path and query for one peer connection, with its first offer inside; or to go on with a session."""
     request = JoinRequest(
         client_info=ClientInfo(
             sdk=ClientInfo.SDK.UNKNOWN,
@@ -39,6 +41,8 @@ def single_path(offer: SessionDescription, *, auto_subscribe: bool) -> str:
         ),
         connection_settings=ConnectionSettings(auto_subscribe=auto_subscribe),
         publisher_offer=offer,
+        reconnect=bool(resumes),
+        participant_sid=resumes,
     )
     return f"/rtc/v1?{urlencode({'join_request': wrap(request)})}"
 

@@ -116,9 +116,18 @@ class Link:
         self.negotiation.receive_answer(sdp)
         self._described()
 
+    def restart_ice(self) -> None:
+        """Take new credentials, for the next description; the old path is kept until there is a new one."""
+        credentials = new_credentials(self._dice.randbytes)
+        self._ice.restart(credentials, trio.current_time())
+        self.connection.answer_to(credentials.ufrag)
+        self.negotiation.restart_ice(credentials)
+
     def answer(self, sdp: str) -> str:
         """Take the server's offer and return our answer. Raises DecodeError or NegotiationError."""
         self.negotiation.receive_offer(sdp)
+        if self.negotiation.remote_restarted:
+            self.restart_ice()
         for transceiver in self.negotiation.transceivers:
             transceiver.direction = transceiver.direction.of(sends=transceiver.local_track is not None, receives=True)
         answer = self.negotiation.create_answer()

@@ -1,7 +1,8 @@
 """The way in: join, be in the room for a block, and leave."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import trio
@@ -25,6 +26,7 @@ async def open_visitor(
     plan: MediaPlan | None = None,
     auto_subscribe: bool = True,
     use_json: bool = False,
+    resumes: bool = False,
 ) -> AsyncIterator[Visitor]:
     """Join a room, be in it inside the block, and leave it with the block.
 
@@ -37,6 +39,7 @@ async def open_visitor(
         plan: how much media to send, and what to expect of others.
         auto_subscribe: whether to get every track that anybody publishes.
         use_json: whether to send JSON text frames.
+        resumes: whether to come back and go on with the session when the signal connection dies.
 
     Raises:
         JoinRefusedError: the server said no.
@@ -50,21 +53,29 @@ async def open_visitor(
         habits=habits,
         plan=plan,
         auto_subscribe=auto_subscribe,
+        resumes=resumes,
+        knock=partial(_knock, world, parse_server(server), use_json),
     )
     try:
-        address = parse_server(server)
-        async with await world.connect(address) as stream:
-            signal = SignalConnection(stream, use_json=use_json)
-            await visitor.enter(signal, address, token)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(visitor.run, signal)
-                try:
-                    yield visitor
-                finally:
-                    with trio.move_on_after(2 * GOODBYE_SECONDS, shield=True):
-                        await visitor.leave()
+        await visitor.enter(token)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(visitor.run)
+            try:
+                yield visitor
+            finally:
+                with trio.move_on_after(2 * GOODBYE_SECONDS, shield=True):
+                    await visitor.leave()
     finally:
-        visitor.close()
+        await visitor.aclose()
+
+
+async def _knock(world: VisitorWorld, server: Address, use_json: bool, path: str, token: str) -> SignalConnection:  # noqa: FBT001 - bound by name above
+    """Open a signal connection. Raises JoinRefusedError, SignalLostError or OSError."""
+    async with AsyncExitStack() as stack:
+        signal = SignalConnection(await stack.enter_async_context(await world.connect(server)), use_json=use_json)
+        await signal.open(server, path, token)
+        stack.pop_all()  # it is the visitor's now
+        return signal
 
 
 def parse_server(server: Address | str) -> Address:

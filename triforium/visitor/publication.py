@@ -13,9 +13,16 @@ class Publication:
     """A published track. `info` is what the server answered to our wish to publish it."""
 
     def __init__(
-        self, info: TrackInfo, sender: Sender, connections: Connections, send: Callable[[SignalRequest], None]
+        self,
+        info: TrackInfo,
+        cid: str,
+        sender: Sender,
+        connections: Connections,
+        send: Callable[[SignalRequest], None],
     ) -> None:
         self.info = info
+        self.cid = cid
+        self.is_over = False
         self.sid = info.sid
         self.sender = sender
         self._connections = connections
@@ -33,4 +40,5 @@ class Publication:
 
     def unpublish(self) -> None:
         """Take the track away: it cannot come back."""
+        self.is_over = True
         self._connections.unpublish(self.sender)

@@ -11,14 +11,15 @@ from sfu.transport.socket import DatagramSocket
 class MovableSocket:
     """A `DatagramSocket` whose address stays the same to its owner, wherever it really is.
 
-    So moving it is what a NAT does that forgets its binding: only the peer sees it.
+    So moving it is what a NAT does that forgets its binding: only the peer sees it. While it `is_silent` it neither
+    sends nor receives.
     """
 
     def __init__(self, host: str, open_socket: Callable[[str, int], DatagramSocket]) -> None:
         self._open_socket = open_socket
         self._inner = open_socket(host, 0)
         self._waiting = trio.CancelScope()
-        self._is_silent = False
+        self.is_silent = False
         self._is_closed = False
         self.address = self._inner.address
 
@@ -33,10 +34,6 @@ class MovableSocket:
         self._waiting.cancel("moved")
         old.close()
 
-    def silence(self) -> None:
-        """Neither send nor receive any more."""
-        self._is_silent = True
-
     async def wait_readable(self) -> None:
         """Return when there may be something to receive. A checkpoint."""
         while True:
@@ -47,14 +44,14 @@ class MovableSocket:
     def receive_batch(self, limit: int) -> list[tuple[bytes, Address, float]]:
         """Return at most `limit` datagrams with their source and time of arrival, oldest first."""
         received = self._inner.receive_batch(limit)
-        return [] if self._is_silent else received
+        return [] if self.is_silent else received
 
     def send_batch(self, datagrams: Sequence[tuple[bytes, Address]]) -> int:
         """Send what can be sent at once; return how many were taken."""
-        return len(datagrams) if self._is_silent else self._inner.send_batch(datagrams)
+        return len(datagrams) if self.is_silent else self._inner.send_batch(datagrams)
 
     def close(self) -> None:
         """Give the address back; what is sent later goes nowhere. Harmless the second time."""
         if not self._is_closed:
-            self._is_closed = self._is_silent = True
+            self._is_closed = self.is_silent = True
             self._inner.close()

@@ -1,7 +1,7 @@
 """A participant of our own: joins by token, publishes samples, subscribes, and tells what came."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -16,17 +16,18 @@ from livekit.protocol.rtc import (
     SignalRequest,
     SignalResponse,
     SubscriptionPermission,
+    SyncState,
+    TrackPublishedResponse,
     UpdateSubscription,
 )
 
 from rtp.datachannel import ChannelMessage, ChannelOpened
 from rtp.sdp.codecs import MediaKind
-from rtp.units import Address
 from sfu.errors import PeerConnectionLostError
 from sfu.notifier import Notifier
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.connections import Connections, Habits
-from triforium.visitor.errors import LeftError, PublishRefusedError, SignalLostError
+from triforium.visitor.errors import JoinRefusedError, LeftError, PublishRefusedError, SignalLostError
 from triforium.visitor.joining import dual_path, single_path
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
@@ -45,6 +46,9 @@ OUTBOX_MESSAGES: Final = 256
 GOODBYE_SECONDS: Final = 1.0
 """How long leaving may take."""
 
+RESUME_DELAYS_SECONDS: Final = (0.0, 0.3, 1.2, 2.7, 4.8)
+"""Before each attempt to come back, as livekit-client waits, without its dice."""
+
 FIRST_PING_SECONDS: Final = 0.04
 """From joining to the Rust core's first ping, which does not wait for the interval."""
 
@@ -54,7 +58,8 @@ class Visitor:
 
     `join` is the server's first message, `roster` who is in the room, `messages` the last few thousand signal messages,
     both ways, in order. `token` is the newest that the server has given us. `left` is the server's leave message,
-    `signal_code` the close code of the WebSocket, `connection_errors` what became of connections that were lost.
+    `signal_code` the close code of the WebSocket, `connection_errors` what became of connections that were lost;
+    `resumptions` counts how often the session went on with another signal connection.
     `joined_at` and `connected_at` are in seconds on the monotonic clock.
     """
 
@@ -66,6 +71,8 @@ class Visitor:
         habits: Habits = Habits.JAVASCRIPT,
         plan: MediaPlan | None = None,
         auto_subscribe: bool = True,
+        resumes: bool = False,
+        knock: Callable[[str, str], Awaitable[SignalConnection]],
     ) -> None:
         self.join = JoinResponse()
         self.roster = Roster()
@@ -75,6 +82,7 @@ class Visitor:
         self.left: LeaveRequest | None = None
         self.signal_code: int | None = None
         self.connection_errors: list[PeerConnectionLostError] = []
+        self.resumptions = 0
         self.joined_at: float | None = None
         self.connected_at: float | None = None
         self._world = world
@@ -82,6 +90,9 @@ class Visitor:
         self._habits = habits
         self._plan = plan or MediaPlan()
         self._auto_subscribe = auto_subscribe
+        self._resumes = resumes
+        self._knock = knock
+        self._signal: SignalConnection | None = None
         self._changes = Notifier()
         self._waiting = 0
         self._over = trio.Event()
@@ -90,6 +101,8 @@ class Visitor:
         self._nursery: trio.Nursery | None = None
         self._published: dict[str, TrackInfo] = {}
         self._refused: dict[str, RequestResponse] = {}
+        self._announced: dict[str, AddTrackRequest] = {}
+        self._publications: list[Publication] = []
         self._connections = Connections(
             world,
             self,
@@ -154,6 +167,11 @@ class Visitor:
         for link in self._connections.links:
             link.migrate(host)
 
+    async def cut_signal(self) -> None:
+        """Drop the signal connection without a word, as a network does."""
+        if self._signal is not None:
+            await self._signal.abandon()
+
     async def leave(self) -> None:
         """Say goodbye and wait, for a second at most, until the server has answered. Harmless the second time."""
         if self._over.is_set():
@@ -167,7 +185,7 @@ class Visitor:
         """Drop all sockets without a word."""
         self._vanished = True
         for link in self._connections.links:
-            link.socket.silence()
+            link.socket.is_silent = True
         self._end()
 
     # Queries
@@ -209,31 +227,31 @@ class Visitor:
 
     # Lifetime
 
-    async def enter(self, signal: SignalConnection, server: Address, token: str) -> None:
+    async def enter(self, token: str) -> None:
         """Knock, and wait for the server's first message.
 
         Raises:
             JoinRefusedError: the server said no.
             LeftError: it let us in and sent us away with its first message.
             SignalLostError: it said nothing.
+            OSError: nobody is there.
         """
         if self._single:
             path = single_path(self._connections.first_offer(), auto_subscribe=self._auto_subscribe)
         else:
             path = dual_path(auto_subscribe=self._auto_subscribe)
-        await signal.open(server, path, token)
+        self._signal = await self._knock(path, token)
         self.token = token
-        self._take(await signal.receive())
+        self._take(await self._signal.receive())
         if self.left is not None:
             raise LeftError(f"the server sent us away: {DisconnectReason.Name(self.left.reason)}")
 
-    async def run(self, signal: SignalConnection) -> None:
+    async def run(self) -> None:
         """Be in the room; return when we are out of it, by whose wish ever."""
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(self._receive_messages, signal)
-                nursery.start_soon(self._send_messages, signal)
+                nursery.start_soon(self._converse)
                 nursery.start_soon(self._ping)
                 nursery.start_soon(self._connections.run)
                 for link in self._connections.links:
@@ -246,15 +264,17 @@ class Visitor:
         finally:
             was_cancelled = not self._over.is_set()
             self._end()
-            self.close()
-            if was_cancelled:
+            self._connections.close()
+            if was_cancelled and self._signal is not None:
                 with trio.move_on_after(GOODBYE_SECONDS, shield=True), suppress(SignalLostError):
-                    await signal.send(_goodbye())
-        await signal.abandon()
+                    await self._signal.send(_goodbye())
+        await self.cut_signal()
 
-    def close(self) -> None:
-        """Give all sockets back, if `run` was never called."""
+    async def aclose(self) -> None:
+        """Give all sockets back, if `run` was never called. Never blocks."""
         self._connections.close()
+        with trio.CancelScope(shield=True):
+            await self.cut_signal()
 
     # What connections tell (ConnectionOwner)
 
@@ -267,6 +287,14 @@ class Visitor:
                 self._send(SignalRequest(subscription_permission=SubscriptionPermission(all_participants=True)))
         self._tell()
 
+    def connection_lost(self, connection: PeerConnection, reason: str) -> None:
+        """Give the connection up, unless the session is to go on: then the server's word is awaited."""
+        error = PeerConnectionLostError(reason)
+        if self._resumes:
+            self.connection_errors.append(error)
+        else:
+            connection.fail(error)
+
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:  # noqa: ARG002 - a protocol's
         """Note that a data channel is open."""
         self.open_channels.add(channel.parameters.label)
@@ -277,6 +305,54 @@ class Visitor:
 
     # Tasks
 
+    async def _converse(self) -> None:
+        """Exchange messages until we are out of the room, on one signal connection after the other."""
+        is_here = True
+        while is_here:
+            assert self._signal is not None, "we have entered"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send_messages, self._signal)
+                await self._receive_messages(self._signal)
+                nursery.cancel_scope.cancel("the signal connection is over")
+            is_here = self._resumes and (self.left is None or self.left.action == LeaveRequest.RESUME)
+            is_here = is_here and await self._come_back()
+        self._end()
+
+    async def _come_back(self) -> bool:
+        """Knock again, to go on with the session; return whether it does."""
+        self.left = None
+        for delay in RESUME_DELAYS_SECONDS:
+            await trio.sleep(delay)
+            await self.cut_signal()
+            try:
+                self._signal = await self._knock(self._resume_path(), self.token)
+                self._take(await self._signal.receive())
+            except (SignalLostError, OSError):
+                continue
+            except JoinRefusedError:
+                return False
+            if self.left is not None:
+                return False
+            self._resume()
+            return True
+        return False
+
+    def _resume_path(self) -> str:
+        if self._single:
+            return single_path(None, auto_subscribe=self._auto_subscribe, resumes=self.me.sid)
+        return dual_path(auto_subscribe=self._auto_subscribe, resumes=self.me.sid)
+
+    def _resume(self) -> None:
+        """Say what we believe, and say again what may have been lost."""
+        self.resumptions += 1
+        known = [
+            TrackPublishedResponse(cid=each.cid, track=each.info) for each in self._publications if not each.is_over
+        ]
+        self._send(SignalRequest(sync_state=SyncState(publish_tracks=known)))
+        for request in self._announced.values():
+            self._send(SignalRequest(add_track=request))
+        self._connections.resume()
+
     async def _receive_messages(self, signal: SignalConnection) -> None:
         try:
             while self.left is None:
@@ -286,7 +362,6 @@ class Visitor:
                     await signal.receive()
         except SignalLostError as error:
             self.signal_code = error.code
-        self._end()
 
     async def _send_messages(self, signal: SignalConnection) -> None:
         try:
@@ -361,17 +436,21 @@ class Visitor:
     async def _publish(self, kind: MediaKind, source: Source, request: AddTrackRequest) -> Publication:
         dice = self._world.random
         request.cid = dice.randbytes(8).hex()
+        self._announced[request.cid] = request
         self._send(SignalRequest(add_track=request))
         await self.wait_until(lambda: request.cid in self._published or request.cid in self._refused)
+        del self._announced[request.cid]
         if (refusal := self._refused.pop(request.cid, None)) is not None:
             raise PublishRefusedError(RequestResponse.Reason.Name(refusal.reason), refusal.message)
         info = self._published.pop(request.cid)
         link = self._connections.publisher
         rtx_ssrc = link.new_ssrc() if kind is MediaKind.VIDEO else None
         sender = Sender(kind, source, link.new_ssrc(), dice, rtx_ssrc)
+        publication = Publication(info, request.cid, sender, self._connections, self._send)
+        self._publications.append(publication)
         self._connections.publish(sender, request.cid)
         await self.wait_until(lambda: sender.is_agreed)
-        return Publication(info, sender, self._connections, self._send)
+        return publication
 
     # Helpers
 

@@ -91,6 +91,9 @@ class Owner:
     def connection_established(self, connection: PeerConnection) -> None:
         self.news.append("established")
 
+    def connection_lost(self, connection: PeerConnection, reason: str) -> None:
+        self.news.append(reason)
+
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:
         self.news.append(channel)
 
@@ -241,15 +244,23 @@ async def test_run_raises_what_the_connection_is_blamed_for_and_only_the_first(
     assert shell.entries == (0, 0)
 
 
-@pytest.mark.parametrize("end", [Lost("silence"), Broken("no common cipher")])
-async def test_a_lost_or_broken_transport_ends_run(
-    autojump_clock: MockClock, shell: Shell, end: TransportOutput
-) -> None:
+async def test_a_broken_transport_ends_run(autojump_clock: MockClock, shell: Shell) -> None:
     shell.core.timeout = 4.0
-    shell.core.on_timeout = lambda now: [end]
-    with pytest.raises(PeerConnectionLostError, match=end.reason):
+    shell.core.on_timeout = lambda now: [Broken("no common cipher")]
+    with pytest.raises(PeerConnectionLostError, match="no common cipher"):
         await shell.connection.run()
     assert trio.current_time() == 4.0
+
+
+async def test_a_lost_path_is_told_and_another_one_is_taken(shell: Shell) -> None:
+    shell.tell(Validated(PATH), Nominated(PATH))
+    changes = shell.media.changes
+    shell.tell(Forgotten(PATH), Lost("silence"))
+    assert shell.owner.news[-1] == "silence"
+    assert shell.connection.selected is None
+    assert shell.media.changes == changes + 1
+    shell.tell(Validated(PATH), Nominated(PATH))
+    assert shell.connection.selected == PATH
 
 
 @pytest.mark.parametrize("part", ["core", "media"])
