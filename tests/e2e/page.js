@@ -10,6 +10,7 @@ const audio = new AudioContext();
 let room = null;
 let reason = null;
 let joinedAt = 0;
+let reconnections = 0;
 const received = new Map(); // by track sid: what state() needs of a subscribed track
 
 function watch(track) {
@@ -69,6 +70,7 @@ globalThis.participant = {
   async join({ url, token, layout }) {
     room = new Room(layout === "single" ? {} : { singlePeerConnection: false });
     reason = null;
+    reconnections = 0;
     joinedAt = performance.now();
     room.on(RoomEvent.TrackSubscribed, (track, publication) => {
       received.set(publication.trackSid, track.kind === Track.Kind.Video ? watch(track) : listen(track));
@@ -76,6 +78,9 @@ globalThis.participant = {
     room.on(RoomEvent.TrackUnsubscribed, (track, publication) => {
       received.delete(publication.trackSid);
       for (const element of track.detach()) element.remove();
+    });
+    room.on(RoomEvent.Reconnected, () => {
+      reconnections += 1;
     });
     room.on(RoomEvent.Disconnected, (why) => {
       reason = DisconnectReason[why];
@@ -114,6 +119,12 @@ globalThis.participant = {
       const tracks = await Promise.all(publications.map(async (each) => [each.source, await stateOf(each)]));
       participants[remote.identity] = Object.fromEntries(tracks);
     }
-    return { connected: room?.state === ConnectionState.Connected, reason, participants };
+    return {
+      connected: room?.state === ConnectionState.Connected,
+      reason,
+      sid: room?.localParticipant.sid ?? "",
+      reconnections,
+      participants,
+    };
   },
 };

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import trio
-
 from tests.e2e.line_process import LineProcess, open_line_process
 from tests.e2e.meeting import NODE
 
@@ -110,53 +108,3 @@ async def open_browser(folder: Path, flags: tuple[str, ...] = DEVICES) -> AsyncI
     command = [NODE, HERE / "pages.mjs", folder, *flags]
     async with open_line_process("browser", command, folder / "pages.log") as process:
         yield Browser(process)
-
-
-class Wire:
-    """A stretch of network before the server's HTTP port, which can be cut and mended. Made by `open_wire`."""
-
-    def __init__(self, nursery: trio.Nursery, server_port: int) -> None:
-        self.port = 0
-        self._nursery = nursery
-        self._server_port = server_port
-        self._scope = trio.CancelScope()
-
-    async def mend(self) -> None:
-        """Carry connections, at the same port as before."""
-        self._scope = trio.CancelScope()
-        await self._nursery.start(self._carry, self._scope)
-
-    def cut(self) -> None:
-        """End all connections, and refuse new ones."""
-        self._scope.cancel("the wire was cut")
-
-    async def _carry(self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
-        with scope:
-            listeners = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
-            self.port = listeners[0].socket.getsockname()[1]
-            task_status.started()  # they listen already
-            await trio.serve_listeners(self._join, listeners)
-
-    async def _join(self, near: trio.SocketStream) -> None:
-        far = await trio.open_tcp_stream("127.0.0.1", self._server_port)
-        async with near, far, trio.open_nursery() as nursery:
-            nursery.start_soon(self._pump, near, far, nursery.cancel_scope)
-            nursery.start_soon(self._pump, far, near, nursery.cancel_scope)
-
-    async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
-        try:
-            async for data in source:
-                await sink.send_all(data)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # one end went; the other follows
-        scope.cancel("one end was closed")
-
-
-@asynccontextmanager
-async def open_wire(server_port: int) -> AsyncIterator[Wire]:
-    """Put a wire before the server for as long as the block lasts."""
-    async with trio.open_nursery() as nursery:
-        wire = Wire(nursery, server_port)
-        await wire.mend()
-        yield wire
-        nursery.cancel_scope.cancel("the wire is not needed any more")

@@ -1,7 +1,7 @@
 """A published UDP port, as a container's: datagrams to one address are sent on to another, and back."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -21,6 +21,12 @@ class PublishedPort:
         self._nursery = nursery
         self._flows: dict[_Address, trio.socket.SocketType] = {}
 
+    def rebind(self) -> None:
+        """Forget all flows, as a device does that translates addresses: senders get other ports inside."""
+        for flow in self._flows.values():
+            flow.close()
+        self._flows.clear()
+
     async def run(self) -> None:
         """Carry what comes from outside. Each sender gets a port of its own inside, as address translation does."""
         while True:
@@ -34,7 +40,7 @@ class PublishedPort:
             await flow.send(datagram)
 
     async def _carry_back(self, flow: trio.socket.SocketType, sender: _Address) -> None:
-        with flow:
+        with flow, suppress(trio.ClosedResourceError):
             while True:
                 datagram = await flow.recv(DATAGRAM_BYTES)
                 self.forwarded += 1

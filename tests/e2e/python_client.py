@@ -97,13 +97,15 @@ class Participant:
         self._received = {}
         self._published = []
         self._reason = None
+        self._reconnections = 0
         self._joined_at = 0.0
 
     async def do_join(self, url, token, layout):
-        self._room, self._reason = rtc.Room(), None
+        self._room, self._reason, self._reconnections = rtc.Room(), None, 0
         self._joined_at = asyncio.get_running_loop().time()
         self._room.on("track_subscribed", self._on_track_subscribed)
         self._room.on("track_unsubscribed", self._on_track_unsubscribed)
+        self._room.on("reconnected", self._on_reconnected)
         self._room.on("disconnected", self._on_disconnected)
         await self._room.connect(url, token, rtc.RoomOptions(single_peer_connection=layout == "single"))
 
@@ -143,6 +145,8 @@ class Participant:
         return {
             "connected": self._room is not None and self._room.isconnected(),
             "reason": self._reason,
+            "sid": self._room.local_participant.sid if self._room else "",
+            "reconnections": self._reconnections,
             "participants": {
                 identity: {
                     SOURCES[publication.source]: {"muted": publication.muted, **self._state_of(sid)}
@@ -164,6 +168,9 @@ class Participant:
 
     def _on_disconnected(self, reason):
         self._reason = rtc.DisconnectReason.Name(reason)
+
+    def _on_reconnected(self):
+        self._reconnections += 1
 
     async def _stop_publishing(self):
         for task in self._publishing:

@@ -5,8 +5,10 @@ import pytest
 from tests.e2e.conversations import (
     be_told_of_a_shutdown,
     come_late_and_come_back,
+    lose_the_signal_connection,
     meet,
     mute_and_unmute,
+    perceive_each_other,
     unpublish_and_publish_again,
 )
 from tests.e2e.meeting import DUAL, SINGLE, Kind, open_meeting
@@ -30,6 +32,12 @@ async def test_a_page_and_another_client_see_and_hear_each_other(folder, layout,
 async def test_who_comes_late_or_comes_back_has_video_at_once(folder, layout):
     async with open_meeting(folder) as meeting:
         await come_late_and_come_back(meeting, Kind.BROWSER, layout)
+
+
+@each_layout
+async def test_a_session_outlives_its_signal_connection(folder, layout):
+    async with open_meeting(folder) as meeting:
+        await lose_the_signal_connection(meeting, Kind.BROWSER, layout)
 
 
 async def test_muting_stops_what_others_see_and_hear_until_unmuting(folder):
@@ -56,3 +64,15 @@ async def test_a_page_reaches_a_server_behind_a_published_port(folder):
             bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
             await meet(alice, bob)
             assert port.forwarded > 0
+
+
+async def test_a_call_goes_on_when_the_network_gives_a_page_another_address(folder):
+    async with open_published_port("127.0.0.2", "127.0.0.1") as port:
+        rtc = {"udp_port": port.number, "node_ip": "127.0.0.2", "enable_loopback_candidate": False}
+        async with open_meeting(folder, {"bind_addresses": ["127.0.0.1"], "rtc": rtc}) as meeting:
+            alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
+            bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
+            await meet(alice, bob)
+            port.rebind()
+            await perceive_each_other(alice, bob)
+            assert {(await each.view()).reconnections for each in (alice, bob)} == {0}

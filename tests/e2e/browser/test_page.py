@@ -7,8 +7,9 @@ import pytest
 from livekit import api
 
 from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
-from tests.e2e.pages import DENIED, DEVICES, NARROW, NO_CAMERA, WIDE, open_browser, open_wire
+from tests.e2e.pages import DENIED, DEVICES, NARROW, NO_CAMERA, WIDE, open_browser
 from tests.e2e.server import KEY, SECRET
+from tests.e2e.wire import open_wire
 
 pytestmark = pytest.mark.e2e
 

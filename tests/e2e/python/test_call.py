@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.e2e.conversations import be_told_of_a_shutdown, come_late_and_come_back, meet, mute_and_unmute
+from tests.e2e.conversations import (
+    be_told_of_a_shutdown,
+    come_late_and_come_back,
+    lose_the_signal_connection,
+    meet,
+    mute_and_unmute,
+)
 from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
 
 pytestmark = pytest.mark.e2e
@@ -14,6 +20,12 @@ each_layout = pytest.mark.parametrize("layout", [SINGLE, DUAL])
 async def test_who_comes_late_or_comes_back_has_video_at_once(folder, layout):
     async with open_meeting(folder) as meeting:
         await come_late_and_come_back(meeting, Kind.PYTHON, layout)
+
+
+@each_layout
+async def test_a_session_outlives_its_signal_connection(folder, layout):
+    async with open_meeting(folder) as meeting:
+        await lose_the_signal_connection(meeting, Kind.PYTHON, layout)
 
 
 async def test_muting_stops_what_others_see_and_hear_until_unmuting(folder):
