@@ -30,7 +30,7 @@ from rtp.sdp.description import (
 )
 from rtp.sdp.grammar import MediaSection
 from rtp.sdp.slots import Slot, check_extensions, check_order, check_same, slot_for
-from rtp.sdp.transceiver import Capabilities, LocalTrack, LocalTransport, Transceiver
+from rtp.sdp.transceiver import Capabilities, LocalEncoding, LocalTrack, LocalTransport, Transceiver
 from rtp.sdp.vocabulary import Vocabulary
 from rtp.sdp.writing import (
     APPLICATION,
@@ -47,6 +47,7 @@ from rtp.units import Mid
 __all__ = [
     "Capabilities",
     "Direction",
+    "LocalEncoding",
     "LocalTrack",
     "LocalTransport",
     "Negotiation",

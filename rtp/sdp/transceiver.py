@@ -7,7 +7,7 @@ from rtp.certificate import Fingerprint
 from rtp.ice.candidates import Candidate, IceCredentials
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.sdp.description import Direction, RemoteTrack, Setup
-from rtp.units import Mid, Ssrc
+from rtp.units import Mid, Rid, Ssrc
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,27 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalEncoding:
+    """One simulcast encoding of what we send. With a `rid`, its packets say which it is; else the description does."""
+
+    ssrc: Ssrc
+    rtx_ssrc: Ssrc | None = None
+    rid: Rid | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LocalTrack:
     """What we send in a section. The cname is the stream's id: a browser lip-syncs what has one cname.
 
-    `rtx_ssrc` is where it is sent again (RFC 4588), if the peer agrees to that.
+    `rtx_ssrc` is where it is sent again (RFC 4588), if the peer agrees to that. `simulcast` are all encodings, where
+    there are several: all with a rid or none, and the SSRCs of the track itself are the first's.
     """
 
     stream_id: str
     track_id: str
     ssrc: Ssrc
     rtx_ssrc: Ssrc | None = None
+    simulcast: tuple[LocalEncoding, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

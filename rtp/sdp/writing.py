@@ -6,7 +6,7 @@ from typing import Final
 from rtp.sdp.codecs import Codec, codec_attributes, payload_formats
 from rtp.sdp.description import DATA_FORMAT, RemoteTrack, Section, Setup
 from rtp.sdp.grammar import Attribute, Line, MediaSection, SessionDescription
-from rtp.sdp.transceiver import LocalTrack, LocalTransport, Transceiver
+from rtp.sdp.transceiver import LocalEncoding, LocalTrack, LocalTransport, Transceiver
 from rtp.units import Mid
 
 APPLICATION: Final = "application"
@@ -113,13 +113,25 @@ def _encoding_attributes(track: RemoteTrack, *, is_simulcast: bool) -> Iterator[
 
 
 def _track_attributes(track: LocalTrack, *, has_rtx: bool) -> Iterator[Attribute]:
-    """Yield a track's names. Its SSRCs stand there before its first packet: subscribers get no MID to go by."""
+    """Yield a track's names. Its SSRCs stand there before its first packet: subscribers get no MID to go by.
+
+    Those of encodings with rids do not, as browsers have it: their packets name them (RFC 8851, RFC 8853).
+    """
     msid = f"{track.stream_id} {track.track_id}"
     yield "msid", msid
-    ssrcs = [track.ssrc]
-    if has_rtx and track.rtx_ssrc is not None:
-        ssrcs.append(track.rtx_ssrc)
-        yield "ssrc-group", f"FID {track.ssrc} {track.rtx_ssrc}"  # RFC 5576 §4.2
+    rids = [encoding.rid for encoding in track.simulcast if encoding.rid is not None]
+    if rids:
+        yield from (("rid", f"{rid} send") for rid in rids)
+        yield "simulcast", f"send {';'.join(rids)}"
+        return
+    encodings = track.simulcast or (LocalEncoding(track.ssrc, track.rtx_ssrc),)
+    ssrcs = [encoding.ssrc for encoding in encodings]
+    if track.simulcast:
+        yield "ssrc-group", f"SIM {' '.join(map(str, ssrcs))}"  # what libwebrtc did before there were rids
+    for encoding in encodings:
+        if has_rtx and encoding.rtx_ssrc is not None:
+            ssrcs.append(encoding.rtx_ssrc)
+            yield "ssrc-group", f"FID {encoding.ssrc} {encoding.rtx_ssrc}"  # RFC 5576 §4.2
     for ssrc in ssrcs:
         yield "ssrc", f"{ssrc} cname:{track.stream_id}"
         yield "ssrc", f"{ssrc} msid:{msid}"

@@ -12,8 +12,17 @@ from rtp.ice.candidates import IceCredentials
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.sdp.description import UNLIMITED_MESSAGE_SIZE
 from rtp.sdp.grammar import group, parse_sdp
-from rtp.sdp.negotiation import Capabilities, Direction, Negotiation, NegotiationError, Setup, Transceiver
-from rtp.units import Mid, Ssrc
+from rtp.sdp.negotiation import (
+    Capabilities,
+    Direction,
+    LocalEncoding,
+    LocalTrack,
+    Negotiation,
+    NegotiationError,
+    Setup,
+    Transceiver,
+)
+from rtp.units import Mid, Rid, Ssrc
 from tests.rtp.sdp.peers import (
     CLIENT_TRANSPORT,
     LIVEKIT,
@@ -44,6 +53,42 @@ def described(text: str, index: int) -> Direction:
 
 
 # Publishing: the client offers
+
+
+def simulcast(*rids: str | None) -> LocalTrack:
+    encodings = tuple(
+        LocalEncoding(Ssrc(10 + at), Ssrc(20 + at), None if rid is None else Rid(rid)) for at, rid in enumerate(rids)
+    )
+    return replace(track("camera", 10), rtx_ssrc=Ssrc(20), simulcast=encodings)
+
+
+def test_simulcast_is_offered_by_rid_as_browsers_do() -> None:
+    alice, sfu = client(), server()
+    alice.add_transceiver(VIDEO, SENDONLY, local_track=simulcast("q", "h", "f"))
+    offer = alice.create_offer()
+    sfu.receive_offer(offer)
+    answer = sfu.create_answer()
+    alice.receive_answer(answer)
+    assert values(offer, 0, "rid") == ["q send", "h send", "f send"]
+    assert values(offer, 0, "simulcast") == ["send q;h;f"]
+    assert values(offer, 0, "ssrc") == values(offer, 0, "ssrc-group") == []
+    assert values(answer, 0, "simulcast") == ["recv q;h;f"]
+    (received,) = sfu.transceivers
+    assert received.remote_track is not None
+    assert [encoding.rid for encoding in received.remote_track.encodings] == ["q", "h", "f"]
+    assert alice.transceivers[0].current_direction is SENDONLY
+
+
+def test_simulcast_is_offered_by_ssrc_where_encodings_have_no_rid() -> None:
+    alice, sfu = client(LIVEKIT), server(LIVEKIT)
+    alice.add_transceiver(VIDEO, SENDONLY, local_track=simulcast(None, None, None))
+    offer = alice.create_offer()
+    sfu.receive_offer(offer)
+    assert values(offer, 0, "ssrc-group") == ["SIM 10 11 12", "FID 10 20", "FID 11 21", "FID 12 22"]
+    assert values(offer, 0, "simulcast") == values(offer, 0, "rid") == []
+    (received,) = sfu.transceivers
+    assert received.remote_track is not None
+    assert [(each.ssrc, each.rtx_ssrc) for each in received.remote_track.encodings] == [(10, 20), (11, 21), (12, 22)]
 
 
 def test_a_published_track_is_known_by_its_ids_and_ssrc() -> None:
