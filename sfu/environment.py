@@ -1,14 +1,14 @@
 """What the world gives to rooms: the network, the clocks, the dice and the keys. All of it is a parameter in tests."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rtp.certificate import Certificate
 from rtp.dtls import DtlsContext
 from rtp.ice.candidates import Candidate
 from sfu.model import Claims
-from sfu.settings import RoomSettings
+from sfu.settings import Limits, RoomSettings, RoomWishes
 from sfu.transport.endpoint import UdpEndpoint
 
 
@@ -17,7 +17,8 @@ class Environment:
     """Handed down from the composition root; nothing below reads a clock or rolls a die of its own.
 
     `wall` gives Unix seconds; `candidates` are what every description offers; `mint_token` makes the token that a
-    participant gets to come back with.
+    participant gets to come back with. `settings` are for rooms of which nothing else is asked, `presets` are wishes that
+    can be asked for by name.
     """
 
     endpoint: UdpEndpoint
@@ -29,3 +30,5 @@ class Environment:
     mint_token: Callable[[Claims], str]
     node_id: str
     settings: RoomSettings
+    limits: Limits
+    presets: Mapping[str, RoomWishes]

@@ -42,3 +42,34 @@ class NegotiationFailedError(SfuError):
     """A description could not be used, or an answer never came."""
 
     reason = CloseReason.STATE_MISMATCH
+
+
+class RoomFullError(SfuError):
+    """The room has as many participants as it may have."""
+
+    reason = CloseReason.JOIN_FAILED
+
+
+class UnknownPresetError(SfuError):
+    """A room is to be made after a pattern that is not configured."""
+
+    reason = CloseReason.JOIN_FAILED
+
+
+class Limited(Enum):
+    """What has a limit, by the names that LiveKit's server has for its length."""
+
+    NAME = "name length"
+    METADATA = "metadata size"
+    ATTRIBUTES = "attributes size"
+
+
+class LimitExceededError(SfuError):
+    """A text that is too long: `what` it is, and its `limit` in bytes."""
+
+    reason = CloseReason.JOIN_FAILED
+
+    def __init__(self, what: Limited, limit: int) -> None:
+        super().__init__(f"{what.value} exceeds {limit} bytes")
+        self.what = what
+        self.limit = limit

@@ -82,6 +82,13 @@ class VideoGrant(Struct, frozen=True, rename="camel", omit_defaults=True):
         return self.may_publish and (not self.can_publish_sources or source in self.can_publish_sources)
 
 
+class SipGrant(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a token allows of telephony (its `sip` claim)."""
+
+    admin: bool = False
+    call: bool = False
+
+
 class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a token says about its bearer, under the names of LiveKit's tokens.
 
@@ -94,6 +101,7 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     kind: str = ParticipantKind.STANDARD
     kind_details: tuple[str, ...] = ()
     video: VideoGrant | None = None
+    sip: SipGrant | None = None
     metadata: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     room_config: dict[str, object] | None = None

@@ -1,12 +1,69 @@
-"""What rooms need configured."""
+"""What rooms need configured, and what one may ask of a room that is to be made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from sfu.errors import Limited, LimitExceededError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the texts may be that people and rooms carry, in bytes; 0 stands for any length.
+
+    `attributes_bytes` is for all of them together, names and values.
+    """
+
+    metadata_bytes: int = 512 * 1024
+    attributes_bytes: int = 64 * 1024
+    room_name_bytes: int = 256
+    identity_bytes: int = 256
+    name_bytes: int = 256
+
+    def check_metadata(self, metadata: str) -> None:
+        """Check the metadata of a participant or a room. Raises LimitExceededError."""
+        _check(Limited.METADATA, len(metadata.encode()), self.metadata_bytes)
+
+    def check_profile(self, name: str, metadata: str, attributes: Mapping[str, str]) -> None:
+        """Check what a participant is to say about itself. Raises LimitExceededError."""
+        _check(Limited.NAME, len(name.encode()), self.name_bytes)
+        self.check_metadata(metadata)
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
+        _check(Limited.ATTRIBUTES, size, self.attributes_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomWishes:
+    """What is asked of a room by whoever makes it: zero, or nothing, where the server is to say."""
+
+    empty_timeout_seconds: int = 0
+    departure_timeout_seconds: int = 0
+    max_participants: int = 0
+    metadata: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
-    """How long a room outlives its people: `empty` if nobody came, `departure` after the last has left."""
+    """What a room begins with.
 
-    auto_create: bool = True
+    It outlives its people: for `empty_timeout_seconds` if nobody came, for `departure_timeout_seconds` after the last
+    has left. `max_participants` of 0 stands for any number.
+    """
+
     empty_timeout_seconds: int = 300
     departure_timeout_seconds: int = 20
+    max_participants: int = 0
+    metadata: str = ""
+
+    def granting(self, wishes: RoomWishes) -> "RoomSettings":
+        """Return these settings with what `wishes` say in their place."""
+        return RoomSettings(
+            wishes.empty_timeout_seconds or self.empty_timeout_seconds,
+            wishes.departure_timeout_seconds or self.departure_timeout_seconds,
+            wishes.max_participants or self.max_participants,
+            wishes.metadata or self.metadata,
+        )
+
+
+def _check(what: Limited, size: int, limit: int) -> None:
+    if limit and size > limit:
+        raise LimitExceededError(what, limit)

@@ -12,6 +12,7 @@ from livekit.protocol.rtc import JoinRequest
 
 from sfu.model import Claims, Identity, ParticipantSid, RoomName, VideoGrant
 from sfu.routing.router import SessionStart
+from sfu.settings import Limits
 from signaling import tokens
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
@@ -19,9 +20,6 @@ from signaling.http.request import Request
 from signaling.http.routes import Handler
 from signaling.http.websocket import check_handshake
 from signaling.join import parse_attributes, parse_join_request, parse_query
-
-MAX_NAME_BYTES: Final = 256
-"""Of a room's name, and of an identity."""
 
 _NO_ACCESS: Final = "no permissions to access the room"
 
@@ -41,6 +39,7 @@ class SignalService:
     """The doors to rooms.
 
     `keys` are secrets by API key, `wall` gives Unix seconds. Without `auto_create` only rooms that exist are entered.
+    `limits` are for the names of rooms and people.
     """
 
     keys: Mapping[str, str]
@@ -48,6 +47,7 @@ class SignalService:
     rooms: RoomDirectory
     auto_create: bool
     start_session: StartSession
+    limits: Limits
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
@@ -96,7 +96,7 @@ class SignalService:
         packed = request.parameter("join_request")
         if needs_join_request and not packed:
             raise HttpError(400, "join_request is required")
-        claims, grant = check_grant(claims)
+        claims, grant = check_grant(claims, self.limits)
         exchange.vouch()  # from here on a known bearer's words are read
         if packed:
             join = parse_join_request(packed)
@@ -128,7 +128,7 @@ class SignalService:
             raise HttpError(404, "requested room does not exist")
 
 
-def check_grant(claims: Claims | None) -> tuple[Claims, VideoGrant]:
+def check_grant(claims: Claims | None, limits: Limits) -> tuple[Claims, VideoGrant]:
     """Check that a token lets its bearer into a room; return it with its grant. Raises HttpError."""
     if claims is None or claims.video is None:
         raise HttpError(401, _NO_ACCESS)
@@ -137,12 +137,12 @@ def check_grant(claims: Claims | None) -> tuple[Claims, VideoGrant]:
         raise HttpError(401, "permissions denied")
     if not claims.identity:
         raise HttpError(400, "identity cannot be empty")
-    if len(claims.identity.encode()) > MAX_NAME_BYTES:
-        raise HttpError(400, f"participant identity length exceeds limits: max length {MAX_NAME_BYTES}")
+    if _is_too_long(claims.identity, limits.identity_bytes):
+        raise HttpError(400, f"participant identity length exceeds limits: max length {limits.identity_bytes}")
     if not grant.room:
         raise HttpError(400, "no room name")
-    if len(grant.room.encode()) > MAX_NAME_BYTES:
-        raise HttpError(400, f"room name length exceeds limits: max length {MAX_NAME_BYTES}")
+    if _is_too_long(grant.room, limits.room_name_bytes):
+        raise HttpError(400, f"room name length exceeds limits: max length {limits.room_name_bytes}")
     return claims, grant
 
 
@@ -181,3 +181,7 @@ def _with_own_metadata(claims: Claims, grant: VideoGrant, join: JoinRequest) -> 
         metadata=join.metadata or claims.metadata,
         attributes=claims.attributes | dict(join.participant_attributes),
     )
+
+
+def _is_too_long(name: str, limit: int) -> bool:
+    return 0 < limit < len(name.encode())

@@ -14,7 +14,7 @@ from livekit.protocol import rtc
 
 from rtp.errors import DecodeError, RemoteProtocolError
 from rtp.ice.candidates import parse_candidate
-from sfu.errors import CloseReason, RoomClosedError
+from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, RoomFullError, UnknownPresetError
 from sfu.model import TrackSid
 from sfu.room.outgoing import Outgoing
 from sfu.room.participant import Joining, Participant
@@ -27,11 +27,15 @@ from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.websocket import WebSocketClosedError, WebSocketConnection
 from signaling.relay import Relay
+from signaling.wishes import configured_wishes
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 2.0
 """For a client to read what is still queued when its session ends."""
+
+_REFUSED: Final = "connection closed by media"
+"""What LiveKit's server answers, with status 500, to a join that the room itself refuses."""
 
 
 class Sessions:
@@ -107,10 +111,14 @@ class Sessions:
             add_tracks=start.add_track_requests,
         )
         try:
-            room = await self._rooms.open(start.room)
+            wishes = configured_wishes(start.claims.room_config)
+            room = await self._rooms.open(start.room, wishes, preset=start.claims.room_preset)
             return SignalSession(room.join(joining, relay), room, self._wall)
         except RoomClosedError as error:
             raise HttpError(503, "the room is closing") from error
+        except (RoomFullError, UnknownPresetError, LimitExceededError) as error:
+            logger.info("%s cannot join %s: %s", start.claims.identity, start.room, error)
+            raise HttpError(500, _REFUSED) from error
         except RemoteProtocolError as error:
             raise HttpError(400, f"the offer cannot be used: {error}") from error
 

@@ -8,6 +8,7 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
+import msgspec
 import trio
 
 from rtp.dtls import DtlsContext
@@ -17,6 +18,9 @@ from sfu.model import Claims, Identity, VideoGrant, new_sid
 from sfu.room.rooms import Rooms
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
+from signaling.api.absent import absent_services
+from signaling.api.room_service import RoomService
+from signaling.api.twirp import TwirpServer
 from signaling.http.exchange import Exchange
 from signaling.http.listener import serve_http
 from signaling.http.routes import Handler, Routes
@@ -109,11 +113,18 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         mint_token=lambda claims: _refreshed_token(config, surroundings.wall(), claims),
         node_id=new_sid("ND_", surroundings.random),
         settings=config.room.settings,
+        limits=config.limit.limits,
+        presets=config.room.presets,
     )
     rooms = Rooms(environment)
     sessions = Sessions(rooms, surroundings.wall)
     service = SignalService(
-        config.keys, surroundings.wall, rooms, auto_create=config.room.auto_create, start_session=sessions.serve
+        config.keys,
+        surroundings.wall,
+        rooms,
+        auto_create=config.room.auto_create,
+        start_session=sessions.serve,
+        limits=config.limit.limits,
     )
     server = Server(
         config,
@@ -124,13 +135,15 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         surroundings.is_secure,
         surroundings.authority,
     )
+    twirp = TwirpServer(config.keys, surroundings.wall)
+    api = twirp.handlers(RoomService(rooms).service(), *absent_services(rooms))
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = Routes({**page, **service.handlers(), **_authority_handlers(surroundings.authority)})
+        routes = Routes({**page, **service.handlers(), **api, **_authority_handlers(surroundings.authority)})
         await nursery.start(serve_http, surroundings.listeners, routes)
         try:
             yield server
@@ -165,6 +178,7 @@ def _authority_handlers(authority: LocalAuthority | None) -> dict[str, Handler]:
 
 
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
+    claims = msgspec.structs.replace(claims, sip=None)  # it is for coming back, and opens nothing else
     return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
 
 

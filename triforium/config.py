@@ -13,7 +13,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from sfu.settings import RoomSettings
+from sfu.settings import Limits, RoomSettings, RoomWishes
 from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
 
 DEVELOPMENT_KEYS: Final = {"devkey": "secret"}
@@ -24,6 +24,8 @@ Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 """0 means any free one."""
 
 Seconds: TypeAlias = Annotated[int, Meta(ge=0)]
+
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 
 class ConfigError(Exception):
@@ -82,17 +84,59 @@ class HttpsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return self.enabled or bool(self.cert_file)
 
 
+class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
+    """What can be asked of a new room by the preset's name; what is left out is as for any room."""
+
+    empty_timeout: Seconds = 0
+    departure_timeout: Seconds = 0
+    max_participants: Count = 0
+    metadata: str = ""
+
+    @property
+    def wishes(self) -> RoomWishes:
+        """The same, as rooms want to have it."""
+        return RoomWishes(self.empty_timeout, self.departure_timeout, self.max_participants, self.metadata)
+
+
 class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What rooms do by themselves."""
+    """What rooms do by themselves. `max_participants` of 0 stands for any number."""
 
     auto_create: bool = True
     empty_timeout: Seconds = 300
     departure_timeout: Seconds = 20
+    max_participants: Count = 0
+    room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property
     def settings(self) -> RoomSettings:
         """The same, as rooms want to have it."""
-        return RoomSettings(self.auto_create, self.empty_timeout, self.departure_timeout)
+        return RoomSettings(self.empty_timeout, self.departure_timeout, self.max_participants)
+
+    @property
+    def presets(self) -> dict[str, RoomWishes]:
+        """The room configurations, as rooms want to have them."""
+        return {name: preset.wishes for name, preset in self.room_configurations.items()}
+
+
+class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long texts may be, in bytes; 0 stands for any length."""
+
+    max_metadata_size: Count = 512 * 1024
+    max_attributes_size: Count = 64 * 1024
+    max_room_name_length: Count = 256
+    max_participant_identity_length: Count = 256
+    max_participant_name_length: Count = 256
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as rooms want to have it."""
+        return Limits(
+            self.max_metadata_size,
+            self.max_attributes_size,
+            self.max_room_name_length,
+            self.max_participant_identity_length,
+            self.max_participant_name_length,
+        )
 
 
 class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +154,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     keys: dict[str, str] = field(default_factory=dict)
     rtc: RtcConfig = RtcConfig()
     room: RoomConfig = RoomConfig()
+    limit: LimitConfig = LimitConfig()
     logging: LoggingConfig = LoggingConfig()
     https: HttpsConfig = HttpsConfig()
     development: bool = False

@@ -7,13 +7,15 @@ from typing import Final
 
 LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     """
-    agents api audio debug_handler enable_data_tracks enable_participant_data_blob ingress key_file limit log_level
+    agents api audio debug_handler enable_data_tracks enable_participant_data_blob ingress key_file log_level
     logging.component_levels logging.pion_level logging.sample metric node_selector node_stats prometheus
     prometheus_port psrpc redis region signal_relay sip trace turn video webhook
+    limit.bytes_per_sec limit.num_tracks limit.signal_message_size_limit limit.subscription_limit_audio
+    limit.subscription_limit_video
     room.create_room_attempts room.create_room_timeout room.enable_full_room_in_webhooks room.enable_remote_unmute
-    room.enabled_codecs room.max_participants room.max_metadata_size room.max_room_name_length
-    room.max_participant_identity_length room.playout_delay room.room_configurations room.sync_streams
-    room.update_batch_target_size
+    room.enabled_codecs
+    room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
+    room.sync_streams room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control
     rtc.data_track_target_latency rtc.datachannel_lossy_target_latency rtc.datachannel_slow_threshold
     rtc.external_ip_only rtc.force_tcp rtc.interfaces rtc.ips rtc.packet_buffer_size rtc.packet_buffer_size_audio

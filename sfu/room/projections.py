@@ -162,6 +162,8 @@ def room_info(room: "Room") -> models.Room:
         name=room.name,
         empty_timeout=room.settings.empty_timeout_seconds,
         departure_timeout=room.settings.departure_timeout_seconds,
+        max_participants=room.settings.max_participants,
+        metadata=room.metadata,
         creation_time=int(room.created_at),
         creation_time_ms=int(room.created_at * 1000),
         turn_password=room.secret,

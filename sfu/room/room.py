@@ -10,7 +10,7 @@ import trio
 from livekit.protocol import rtc
 
 from sfu.environment import Environment
-from sfu.errors import CloseReason, RoomClosedError, SfuError
+from sfu.errors import CloseReason, RoomClosedError, RoomFullError, SfuError
 from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
@@ -19,6 +19,7 @@ from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_info
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
+from sfu.settings import RoomSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,11 @@ COUNTS_INTERVAL_SECONDS: Final = 5.0
 class Room:
     """The people of one room, and what they publish."""
 
-    def __init__(self, name: RoomName, environment: Environment) -> None:
+    def __init__(self, name: RoomName, environment: Environment, settings: RoomSettings) -> None:
         self.name = name
         self.environment = environment
-        self.settings = environment.settings
+        self.settings = settings
+        self.metadata = settings.metadata
         self.sid = new_sid("RM_", environment.random)
         self.secret = environment.random.randbytes(24).hex()
         self.created_at = environment.wall()
@@ -47,6 +49,9 @@ class Room:
         self._speakers: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
         self._opened_at = trio.current_time()
         self._left_at: float | None = None
+        self._was_used = False
+        self._holds = 0
+        self._told = room_info(self)
         self._closing = trio.Event()
         self._open = trio.Event()
         self._closed = trio.Event()
@@ -84,6 +89,16 @@ class Room:
                 participant.close(reason)
             self._closing.set()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the room from closing for want of people: somebody is on the way in."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self._people_changed.set()
+
     async def wait_open(self) -> None:
         """Return once people can join. A checkpoint if they cannot yet."""
         await self._open.wait()
@@ -97,11 +112,17 @@ class Room:
 
         Raises:
             RoomClosedError: the room is closing.
+            RoomFullError: it has as many participants as it may have.
+            LimitExceededError: the token says too much about its bearer.
             DecodeError, NegotiationError, RefusedError: what came with the join could not be used.
         """
         if self.closed or self._nursery is None:
             raise RoomClosedError(self.name)
-        if (earlier := self.participants.get(joining.claims.identity)) is not None:
+        claims = joining.claims
+        self.environment.limits.check_profile(claims.name, claims.metadata, claims.attributes)
+        if not claims.is_dependent:
+            self._check_has_place_for(claims.identity)
+        if (earlier := self.participants.get(claims.identity)) is not None:
             self.remove(earlier, CloseReason.DUPLICATE_IDENTITY)
         participant = Participant(self, self.environment, joining, sink)
         self.participants[participant.identity] = participant  # no await since the check: no race
@@ -115,6 +136,7 @@ class Room:
                 participant.close(CloseReason.JOIN_FAILED)
                 participant.leave()
         self._nursery.start_soon(self._host, participant)
+        self._was_used |= not claims.is_dependent
         self.news.changed(participant)
         self._people_changed.set()
         return participant
@@ -147,6 +169,12 @@ class Room:
         for publication in publications:
             self._withdraw(publication.media)
             publication.media.receiver.close()
+
+    def set_metadata(self, metadata: str) -> None:
+        """Change what the room says about itself, and tell everybody at once. Raises LimitExceededError."""
+        self.environment.limits.check_metadata(metadata)
+        self.metadata = metadata
+        self._tell_room()
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
@@ -210,17 +238,25 @@ class Room:
             await trio.sleep_until(due)
             self.news.flush()
 
+    def _check_has_place_for(self, identity: Identity) -> None:
+        others = [each for each in self.participants.values() if each.identity != identity]
+        if 0 < self.settings.max_participants <= sum(not each.claims.is_dependent for each in others):
+            raise RoomFullError(f"{self.name} has its {self.settings.max_participants} participants")
+
+    def _tell_room(self) -> None:
+        """Tell everybody how the room is, if it is not as it was when they were told last."""
+        if (info := room_info(self)) != self._told:
+            self._told = info
+            outgoing = Outgoing(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info)))
+            for person in self.participants.values():
+                person.tell_all(outgoing)
+
     async def _tell_counts(self) -> None:
-        told = room_info(self)
         due = trio.current_time()
         while True:
             due += COUNTS_INTERVAL_SECONDS
             await trio.sleep_until(due)
-            if (info := room_info(self)) != told:
-                told = info
-                outgoing = Outgoing(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info)))
-                for person in self.participants.values():
-                    person.tell_all(outgoing)
+            self._tell_room()
 
     async def _tell_speakers(self) -> None:
         """Tell everybody who of those they hear speaks, and that they do themselves; only what has changed."""
@@ -250,9 +286,9 @@ class Room:
 
     def _empty_until(self) -> float:
         """Say when the room closes if nobody comes; agents, recorders and the like keep none open."""
-        if any(not person.claims.is_dependent for person in self.participants.values()):
+        if self._holds or any(not person.claims.is_dependent for person in self.participants.values()):
             return float("inf")
-        if self._left_at is not None:
+        if self._was_used and self._left_at is not None:
             return self._left_at + self.settings.departure_timeout_seconds
         return self._opened_at + self.settings.empty_timeout_seconds
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import trio
 
 from sfu.environment import Environment
-from sfu.errors import CloseReason, RoomClosedError
+from sfu.errors import CloseReason, RoomClosedError, UnknownPresetError
 from sfu.model import RoomName
 from sfu.room.room import Room
+from sfu.settings import RoomWishes
 
 logger = logging.getLogger(__name__)
 
@@ -46,20 +47,29 @@ class Rooms:
         finally:
             self.close()
 
-    async def open(self, name: RoomName) -> Room:
+    async def open(self, name: RoomName, wishes: RoomWishes | None = None, *, preset: str = "") -> Room:
         """Return the room called `name`, opened if it was not. A checkpoint in that case.
+
+        Until the next checkpoint of the caller's it is not closed for want of people.
+
+        Args:
+            name: What it is called.
+            wishes: What is asked of it if it has to be opened; one that is open stays as it is.
+            preset: The name of a preset, which holds where `wishes` say nothing; empty for none.
 
         Raises:
             RoomClosedError: the server is stopping.
+            UnknownPresetError: there is no such preset.
+            LimitExceededError: the metadata wished for is too long.
         """
         if self._closing or self._nursery is None:
             raise RoomClosedError("the server is stopping")
-        room = self.find(name)
-        if room is None:
-            room = self._rooms[name] = Room(name, self.environment)
+        if (room := self.find(name)) is None:
+            room = self._rooms[name] = self._new_room(name, wishes or RoomWishes(), preset)
             self._emptied = trio.Event()
             self._nursery.start_soon(self._host, room)
-        await room.wait_open()
+        with room.held():
+            await room.wait_open()
         return room
 
     async def wait_closed(self) -> None:
@@ -71,6 +81,15 @@ class Rooms:
         self._closing = True
         for room in self:
             room.close(CloseReason.SERVER_SHUTDOWN)
+
+    def _new_room(self, name: RoomName, wishes: RoomWishes, preset: str) -> Room:
+        settings = self.environment.settings
+        if preset:
+            if preset not in self.environment.presets:
+                raise UnknownPresetError(preset)
+            settings = settings.granting(self.environment.presets[preset])
+        self.environment.limits.check_metadata(wishes.metadata)
+        return Room(name, self.environment, settings.granting(wishes))
 
     async def _host(self, room: Room) -> None:
         logger.info("room %s opened", room.name)

@@ -26,22 +26,19 @@ class Answer:
         return self.body.decode()
 
 
-class Client:
-    """One connection to a server that runs in `nursery`."""
+class HttpClient:
+    """One connection to a server."""
 
-    def __init__(self, nursery: trio.Nursery, routes: Routes | Handler, admission: Admission | None = None) -> None:
-        if not isinstance(routes, Routes):
-            routes = Routes({"/": routes})
-        self.stream, server = memory_stream_pair()
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
         self._http = h11.Connection(h11.CLIENT)
-        nursery.start_soon(serve_stream, routes, admission or Admission(), server)
 
     async def ask(
         self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
         """Send a request and wait for its answer."""
         if self._http.our_state is h11.DONE:
-            self._http.start_next_cycle()
+            self._http.start_next_cycle()  # on the connection that is kept
         every = {"Host": "triforium.test"} | dict(headers or {})
         if body:
             every["Content-Length"] = str(len(body))
@@ -80,6 +77,17 @@ class Client:
         while data := await self.stream.receive_some(65536):
             received += data
         return received
+
+
+class Client(HttpClient):
+    """One connection to a server that runs in `nursery`."""
+
+    def __init__(self, nursery: trio.Nursery, routes: Routes | Handler, admission: Admission | None = None) -> None:
+        if not isinstance(routes, Routes):
+            routes = Routes({"/": routes})
+        near, far = memory_stream_pair()
+        super().__init__(near)
+        nursery.start_soon(serve_stream, routes, admission or Admission(), far)
 
 
 UPGRADE = {

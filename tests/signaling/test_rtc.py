@@ -9,6 +9,7 @@ from livekit.protocol.rtc import AddTrackRequest, JoinRequest
 
 from sfu.model import RoomName
 from sfu.routing.router import SessionStart
+from sfu.settings import Limits
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.routes import Routes
@@ -51,7 +52,7 @@ class House:
     def __init__(self, nursery: trio.Nursery, *, auto_create: bool = True, rooms: tuple[str, ...] = ()) -> None:
         self.sessions = Sessions()
         self._nursery = nursery
-        service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(*rooms), auto_create, self.sessions.start)
+        service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(*rooms), auto_create, self.sessions.start, Limits())
         self._routes = Routes(service.handlers())
 
     async def ask(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", **query: str) -> Answer:
@@ -252,7 +253,7 @@ async def test_a_session_that_cannot_start_answers_the_upgrade(nursery: trio.Nur
         await exchange.body()
         raise HttpError(500, "connection closed by media")
 
-    service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(), auto_create=True, start_session=full)
+    service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(), auto_create=True, start_session=full, limits=Limits())
     client = Client(nursery, Routes(service.handlers()))
     answer = await client.get(f"/rtc?access_token={token()}", UPGRADE)
     assert (answer.status, answer.text) == (500, "connection closed by media")

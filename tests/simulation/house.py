@@ -75,11 +75,19 @@ class House:
         host = host or self.new_host()
         return memory_world(self.network, host, random=random, wall=wall_clock, certificate=simulation_certificate())
 
-    def token(self, identity: str, *, room: str = ROOM, lifetime_seconds: float = 3600, **grant: object) -> str:
-        """Make a token to join with; `grant` are fields of the video grant."""
+    def token(
+        self,
+        identity: str,
+        *,
+        room: str = ROOM,
+        lifetime_seconds: float = 3600,
+        claims: dict[str, object] | None = None,
+        **grant: object,
+    ) -> str:
+        """Make a token to join with; `grant` are fields of the video grant, `claims` others of the token's."""
         video = VideoGrant(**({"room_join": True, "room": room} | grant))
-        claims = Claims(identity=Identity(identity), video=video)
-        return tokens.mint(claims, KEY, SECRET, wall=wall_clock(), lifetime_seconds=lifetime_seconds)
+        said = Claims(identity=Identity(identity), video=video, **(claims or {}))
+        return tokens.mint(said, KEY, SECRET, wall=wall_clock(), lifetime_seconds=lifetime_seconds)
 
     def visitor(
         self,
@@ -88,11 +96,12 @@ class House:
         single: bool,
         room: str = ROOM,
         grant: dict[str, object] | None = None,
+        claims: dict[str, object] | None = None,
         world: VisitorWorld | None = None,
         **options: object,
     ) -> AbstractAsyncContextManager[Visitor]:
         """Send a visitor to a room, for as long as the block lasts."""
-        token = self.token(identity, room=room, **(grant or {}))
+        token = self.token(identity, room=room, claims=claims, **(grant or {}))
         return open_visitor(world or self.world(), HTTP, token, single_connection=single, **options)
 
     async def wait_empty(self) -> None:
@@ -117,11 +126,16 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(*, seed: int = 1, link: Link = HOME_LINK, room: RoomConfig | None = None) -> AsyncIterator[House]:
-    """Run a server in memory. When the block is left, see that everybody who was there has left nothing behind."""
+async def open_house(
+    *, seed: int = 1, link: Link = HOME_LINK, room: RoomConfig | None = None, config: dict[str, object] | None = None
+) -> AsyncIterator[House]:
+    """Run a server in memory. When the block is left, see that everybody who was there has left nothing behind.
+
+    `room`, and the sections in `config`, stand for the defaults of the configuration.
+    """
     random = Random(seed)
     tasks = trio.lowlevel.current_statistics().tasks_living
-    config = Config(keys={KEY: SECRET}, room=room or RoomConfig())
+    chosen = Config(**({"keys": {KEY: SECRET}, "room": room or RoomConfig()} | (config or {})))
     handler = _ErrorCollector(level=logging.ERROR)
     logging.getLogger().addHandler(handler)
     try:
@@ -129,7 +143,7 @@ async def open_house(*, seed: int = 1, link: Link = HOME_LINK, room: RoomConfig 
             async with open_network(Random(random.getrandbits(64))) as network, trio.open_nursery() as nursery:
                 network.default_link = link
                 stop = trio.Event()
-                server = await nursery.start(_serve, network, Random(random.getrandbits(64)), config, stop)
+                server = await nursery.start(_serve, network, Random(random.getrandbits(64)), chosen, stop)
                 house = House(network, server, random, stop)
                 handler.collect = house.errors.append
                 yield house

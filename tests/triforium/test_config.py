@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfu.settings import RoomSettings
+from sfu.settings import Limits, RoomSettings, RoomWishes
 from triforium.config import Config, ConfigError, LoggingConfig, RtcConfig, load
 
 SECRET = "a secret of more than thirty-two letters"
@@ -28,9 +28,9 @@ def test_nothing_but_keys_means_the_defaults() -> None:
     config = loaded("")
     assert config == Config(keys={"key": SECRET})
     assert (config.port, list(config.rtc.udp_ports), config.bind_addresses) == (7880, [7882], ())
-    assert config.room.settings == RoomSettings(
-        auto_create=True, empty_timeout_seconds=300, departure_timeout_seconds=20
-    )
+    assert config.room.auto_create
+    assert config.room.settings == RoomSettings(empty_timeout_seconds=300, departure_timeout_seconds=20)
+    assert config.limit.limits == Limits()
 
 
 def test_all_that_can_be_set() -> None:
@@ -38,15 +38,24 @@ def test_all_that_can_be_set() -> None:
 port: 80
 bind_addresses: [127.0.0.1, "::1"]
 rtc: {udp_port: 9000, node_ip: 192.0.2.7, enable_loopback_candidate: true}
-room: {auto_create: false, empty_timeout: 10, departure_timeout: 0}
+room:
+  auto_create: false
+  empty_timeout: 10
+  departure_timeout: 0
+  max_participants: 3
+  room_configurations: {short: {empty_timeout: 1, metadata: brief}}
+limit: {max_metadata_size: 1, max_attributes_size: 2, max_participant_name_length: 5}
 logging: {level: debug, json: true}
 """)
     assert (config.port, config.bind_addresses) == (80, ("127.0.0.1", "::1"))
     assert (list(config.rtc.udp_ports), config.rtc.node_ips) == ([9000], ("192.0.2.7",))
     assert config.rtc.enable_loopback_candidate
+    assert not config.room.auto_create
     assert config.room.settings == RoomSettings(
-        auto_create=False, empty_timeout_seconds=10, departure_timeout_seconds=0
+        empty_timeout_seconds=10, departure_timeout_seconds=0, max_participants=3
     )
+    assert config.room.presets == {"short": RoomWishes(empty_timeout_seconds=1, metadata="brief")}
+    assert config.limit.limits == Limits(metadata_bytes=1, attributes_bytes=2, name_bytes=5)
     assert config.logging == LoggingConfig(level="debug", json=True)
 
 

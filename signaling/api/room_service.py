@@ -1,0 +1,120 @@
+"""`livekit.RoomService`: rooms made, looked at, moderated and ended by an operator's back end."""
+
+from dataclasses import dataclass
+
+from livekit.protocol import models
+from livekit.protocol.room import (
+    DESCRIPTOR,
+    CreateRoomRequest,
+    DeleteRoomRequest,
+    DeleteRoomResponse,
+    ListParticipantsRequest,
+    ListParticipantsResponse,
+    ListRoomsRequest,
+    ListRoomsResponse,
+    RemoveParticipantResponse,
+    RoomParticipantIdentity,
+    UpdateRoomMetadataRequest,
+)
+
+from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, UnknownPresetError
+from sfu.model import Identity, RoomName
+from sfu.room.participant import Participant
+from sfu.room.projections import participant_info, room_info
+from sfu.room.room import Room
+from sfu.room.rooms import Rooms
+from signaling.api.grants import may_administer_room, may_create_rooms, may_list_rooms
+from signaling.api.limits import too_long
+from signaling.api.twirp import ErrorCode, InnerError, Method, TwirpService
+from signaling.wishes import room_wishes
+
+
+@dataclass(frozen=True, slots=True)
+class RoomService:
+    """Carries out what is asked of the rooms of this process. Each effect is there when its call returns."""
+
+    rooms: Rooms
+
+    def service(self) -> TwirpService:
+        """Return the calls that are served, with who may make them."""
+        return TwirpService(
+            DESCRIPTOR.services_by_name["RoomService"],
+            {
+                "CreateRoom": Method(may_create_rooms, self.create_room),
+                "ListRooms": Method(may_list_rooms, self.list_rooms),
+                "DeleteRoom": Method(may_create_rooms, self.delete_room),
+                "ListParticipants": Method(may_administer_room, self.list_participants),
+                "GetParticipant": Method(may_administer_room, self.get_participant),
+                "RemoveParticipant": Method(may_administer_room, self.remove_participant),
+                "UpdateRoomMetadata": Method(may_administer_room, self.update_room_metadata),
+            },
+        )
+
+    async def create_room(self, request: CreateRoomRequest) -> models.Room:
+        """Open a room, or return the one that is open as it is. Raises TwirpError."""
+        limit = self.rooms.environment.limits.room_name_bytes
+        if 0 < limit < len(request.name.encode()):
+            raise InnerError(ErrorCode.INVALID_ARGUMENT, f"room name length exceeds limits: max length {limit}")
+        if request.HasField("egress"):
+            raise InnerError(ErrorCode.INTERNAL, "egress not connected (redis required)")
+        try:
+            room = await self.rooms.open(RoomName(request.name), room_wishes(request), preset=request.room_preset)
+        except UnknownPresetError as error:
+            raise InnerError(ErrorCode.INVALID_ARGUMENT, "unknown room configuration in create room request") from error
+        except LimitExceededError as error:
+            raise too_long(error) from error
+        except RoomClosedError as error:
+            raise InnerError(ErrorCode.UNAVAILABLE, str(error)) from error
+        return room_info(room)
+
+    def list_rooms(self, request: ListRoomsRequest) -> ListRoomsResponse:
+        """Return the rooms that are open: those of the names given, or all."""
+        names = set(request.names)
+        return ListRoomsResponse(
+            rooms=[room_info(room) for room in self.rooms if not room.closed and (not names or room.name in names)]
+        )
+
+    async def delete_room(self, request: DeleteRoomRequest) -> DeleteRoomResponse:
+        """Close a room; everybody in it has been told when this returns. Raises TwirpError."""
+        room = self._room(request.room)
+        room.close(CloseReason.ROOM_DELETED)
+        await room.wait_closed()
+        return DeleteRoomResponse()
+
+    def list_participants(self, request: ListParticipantsRequest) -> ListParticipantsResponse:
+        """Return who is in a room; nobody, if there is no such room."""
+        room = self.rooms.find(RoomName(request.room))
+        people = room.participants.values() if room is not None else ()
+        return ListParticipantsResponse(participants=[participant_info(each) for each in people])
+
+    def get_participant(self, request: RoomParticipantIdentity) -> models.ParticipantInfo:
+        """Return somebody. Raises TwirpError."""
+        _, participant = self._participant(request.room, request.identity)
+        return participant_info(participant)
+
+    def remove_participant(self, request: RoomParticipantIdentity) -> RemoveParticipantResponse:
+        """End somebody's session; a token that is still valid lets them in again. Raises TwirpError."""
+        room, participant = self._participant(request.room, request.identity)
+        room.remove(participant, CloseReason.PARTICIPANT_REMOVED)
+        return RemoveParticipantResponse()
+
+    def update_room_metadata(self, request: UpdateRoomMetadataRequest) -> models.Room:
+        """Change a room's metadata; everybody in it is told. Raises TwirpError."""
+        room = self._room(request.room)
+        try:
+            room.set_metadata(request.metadata)
+        except LimitExceededError as error:
+            raise too_long(error) from error
+        return room_info(room)
+
+    def _room(self, name: str) -> Room:
+        if (room := self.rooms.find(RoomName(name))) is None:
+            raise InnerError(ErrorCode.NOT_FOUND, "requested room does not exist")
+        return room
+
+    def _participant(self, room_name: str, identity: str) -> tuple[Room, Participant]:
+        room = self.rooms.find(RoomName(room_name))
+        participant = room.participants.get(Identity(identity)) if room is not None else None
+        if room is None or participant is None:
+            raise InnerError(ErrorCode.NOT_FOUND, "participant does not exist")
+        return room, participant
