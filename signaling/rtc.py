@@ -20,6 +20,7 @@ from signaling.http.request import Request
 from signaling.http.routes import Handler
 from signaling.http.websocket import check_handshake
 from signaling.join import parse_attributes, parse_join_request, parse_query
+from signaling.user_agent import complete_client_info
 
 _NO_ACCESS: Final = "no permissions to access the room"
 
@@ -105,6 +106,7 @@ class SignalService:
             join.participant_attributes.update(_query_attributes(request, is_strict=is_strict))
             claims = _as_publisher(claims, grant, request.parameter("publish"))
         self._check_room(grant, join)
+        complete_client_info(join.client_info, request.header("User-Agent"))
         return SessionStart(
             room=RoomName(grant.room),
             claims=_with_own_metadata(claims, grant, join),

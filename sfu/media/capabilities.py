@@ -1,29 +1,46 @@
 """The codecs and header extensions that we serve, with the payload types of our own offers."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
-from rtp.sdp.codecs import Codec
+from rtp.sdp.codecs import H264, Codec
 from rtp.sdp.transceiver import Capabilities
 
 _OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", ("nack",), None)
 _VIDEO_FEEDBACK: Final = ("ccm fir", "nack", "nack pli")
 
+
+def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
+    """Return constrained baseline, which every browser decodes, at any level (RFC 6184 §8.1)."""
+    fmtp = f"level-asymmetry-allowed=1;packetization-mode={mode};profile-level-id=42e01f"
+    return Codec(H264, payload_type, 90000, 1, fmtp, _VIDEO_FEEDBACK, rtx_payload_type)
+
+
+_VP8: Final = Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97)
+_H264: Final = _h264(108, 1, 109)
+_H264_SINGLE_NAL: Final = _h264(125, 0, 126)
+
 RECEIVE: Final = Capabilities(
     audio=(_OPUS,),
-    video=(Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97),),
+    video=(_VP8, _H264, _H264_SINGLE_NAL),
     audio_extensions=(MID, AUDIO_LEVEL),
     video_extensions=(MID, RID, REPAIRED_RID),
 )
-"""What a publisher may send us. Repaired RIDs are understood so that retransmissions are known for what they are."""
+"""What a publisher may send us, best first. Repaired RIDs are understood so that retransmissions are known for what they are."""
 
 SEND: Final = Capabilities(
     audio=(_OPUS,),
-    video=(Codec("video/VP8", 96, 90000, 1, "", (*_VIDEO_FEEDBACK, "goog-remb"), 97),),
+    video=tuple(replace(codec, feedback=(*codec.feedback, "goog-remb")) for codec in (_VP8, _H264)),
     video_extensions=(ABS_SEND_TIME,),
 )
-"""What subscribers get. The send time is what their bandwidth estimate (REMB) goes by."""
+"""What subscribers get: whatever a publisher sends can go out as the codec here that has the same MIME type.
+
+Who reads packetization mode 1 of H.264 reads mode 0 too, which is a part of it (RFC 6184 §6.3), but not the other way
+round. So publishers may use either, and subscribers need to know mode 1. The send time is what their bandwidth estimate
+(REMB) goes by.
+"""
 
 SEND_BESIDE_RECEIVING: Final = replace(
     SEND,
@@ -32,3 +49,12 @@ SEND_BESIDE_RECEIVING: Final = replace(
 )
 """The same on a single connection. A client whose receiving sections lose an extension leaves it out of what it publishes
 later: libwebrtc in the Rust SDK then sends no audio levels, and refuses its own offer of simulcast for want of RIDs."""
+
+
+def receive_without(mimes: Collection[str]) -> Capabilities:
+    """Return what a publisher may send us who is not to use the codecs of these MIME types."""
+    return replace(
+        RECEIVE,
+        audio=tuple(codec for codec in RECEIVE.audio if codec.mime not in mimes),
+        video=tuple(codec for codec in RECEIVE.video if codec.mime not in mimes),
+    )

@@ -23,6 +23,7 @@ from sfu.room.comeback import Comeback
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.publisher import Publication, Publisher, RefusedError
+from sfu.room.quirks import unpublished_mimes
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
 from sfu.room.subscriptions import Wishes, plan
 from sfu.transport.connection import PeerConnection
@@ -80,7 +81,7 @@ class Participant:
         self._closing = trio.Event()
         self._connected = trio.Event()
         self._told_candidates: dict[rtc.SignalTarget, str] = {}
-        peer = Peer(environment, self, takes_media=True)
+        peer = Peer(environment, self, takes_media=True, unpublished=unpublished_mimes(self.client_info))
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber
         if self.is_single:
@@ -336,6 +337,16 @@ class Participant:
     def track_unpublished(self, publication: Publication) -> None:
         """Tell everybody, and end their subscriptions."""
         self._room.track_unpublished(self, publication.media)
+
+    def cannot_decode(self, track: MediaTrack) -> None:
+        """Tell the client that it does not get a track, and why; it is tried again only if the client asks for it."""
+        logger.info("%s in %s cannot decode %s: %s", self.identity, self._room.name, track.codec.mime, track.sid)
+        self.wishes.set_wanted(track.sid, wanted=False)
+        self.tell(
+            rtc.SignalResponse(
+                subscription_response=rtc.SubscriptionResponse(track_sid=track.sid, err=models.SE_CODEC_UNSUPPORTED)
+            )
+        )
 
     def track_flows(self, track: MediaTrack) -> None:
         """Let the publisher know that somebody hears or sees it."""

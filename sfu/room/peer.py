@@ -1,7 +1,7 @@
 """One peer connection as a room sees it: its description, its transport and its media, kept in step."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import trio
@@ -40,9 +40,12 @@ class Peer:
     """Answers and makes descriptions, and sets transport and media up as they say.
 
     `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
+    On the other, `unpublished` are the MIME types that the client is not to publish in; `receives` is what is left.
     """
 
-    def __init__(self, environment: Environment, owner: ConnectionOwner, *, takes_media: bool) -> None:
+    def __init__(
+        self, environment: Environment, owner: ConnectionOwner, *, takes_media: bool, unpublished: Collection[str] = ()
+    ) -> None:
         self._environment = environment
         dice = environment.random
         self._ice = IceLiteAgent(new_credentials(dice.randbytes))
@@ -51,9 +54,10 @@ class Peer:
         self.connection.answer_to(self._ice.local.ufrag)
         self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc())
         self.connection.media = self.media
+        self.receives = capabilities.receive_without(unpublished) if takes_media else capabilities.SEND
         self.negotiation = Negotiation(
             LocalTransport(self._ice.local, environment.certificate.fingerprint, (), lite=True, setup=Setup.PASSIVE),
-            receive=capabilities.RECEIVE if takes_media else capabilities.SEND,
+            receive=self.receives,
             send=capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND,
             session_id=dice.getrandbits(62),
             with_data=True,

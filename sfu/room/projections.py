@@ -1,10 +1,10 @@
 """How participants, rooms and tracks look to clients: one function for each message, and nothing kept here."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from livekit.protocol import models, rtc
 
+from rtp.sdp.transceiver import Capabilities
 from sfu.errors import CloseReason
 from sfu.media import capabilities
 from sfu.model import Claims, ParticipantKind, VideoGrant
@@ -167,15 +167,16 @@ def room_info(room: "Room") -> models.Room:
         creation_time=int(room.created_at),
         creation_time_ms=int(room.created_at * 1000),
         turn_password=room.secret,
-        enabled_codecs=[models.Codec(mime=mime) for mime in enabled_mimes()],
+        enabled_codecs=_named(capabilities.RECEIVE),
         num_participants=sum(not person.claims.is_dependent for person in people),
         num_publishers=sum(person.is_publisher for person in people),
     )
 
 
-def enabled_mimes() -> Sequence[str]:
-    """Return the codecs that can be published, video first, best first."""
-    return [codec.mime for codec in (*capabilities.RECEIVE.video, *capabilities.RECEIVE.audio)]
+def _named(enabled: Capabilities) -> list[models.Codec]:
+    """Name the codecs that can be published: video first, best first."""
+    mimes = dict.fromkeys(codec.mime for codec in (*enabled.video, *enabled.audio))
+    return [models.Codec(mime=mime) for mime in mimes]
 
 
 def join_response(room: "Room", participant: "Participant") -> rtc.SignalResponse:
@@ -197,7 +198,7 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
             ping_interval=PING_INTERVAL_SECONDS,
             ping_timeout=PING_TIMEOUT_SECONDS,
             sif_trailer=room.secret.encode(),
-            enabled_publish_codecs=[models.Codec(mime=mime) for mime in enabled_mimes()],
+            enabled_publish_codecs=_named(participant.publisher.peer.receives),
             fast_publish=grant.may_publish,
         )
     )

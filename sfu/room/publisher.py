@@ -1,6 +1,6 @@
 """What one participant publishes: tracks that it has announced, and those whose media section has been agreed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol
@@ -120,10 +120,11 @@ class Publisher:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "a track with this cid is published already")
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
-        info = _track_info(request, self._new_sid(request))
+        enabled = [codec.mime for codec in self.peer.receives.codecs(_KINDS[request.type])]
+        info = _track_info(request, self._new_sid(request), enabled)
         self._pending[request.cid] = PendingTrack(
             request.cid,
-            frozenset(codec.cid for codec in request.simulcast_codecs),
+            frozenset(codec.cid for codec in request.simulcast_codecs if codec.cid),
             tuple(codec.mime_type for codec in info.codecs if codec.mime_type),
             info,
         )
@@ -152,9 +153,11 @@ class Publisher:
     def prepare_answer(self) -> None:
         """Say, between an offer and its answer, which codec we would like best for each announced track."""
         for transceiver in self._sending():
-            if transceiver.mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
-                transceiver.preferred_mimes = pending.mimes
-                transceiver.opus_fmtp = _opus_wishes(pending.info)
+            known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
+            if known is None or known.sdp_track_id != _track_id(transceiver):
+                pending = self._match(transceiver)
+                transceiver.preferred_mimes = () if pending is None else pending.mimes
+                transceiver.opus_fmtp = "" if pending is None else _opus_wishes(pending.info)
 
     def follow_description(self) -> None:
         """Publish and unpublish as the last description says; also once an announcement has come late."""
@@ -235,29 +238,20 @@ def _track_id(transceiver: Transceiver) -> str:
     return transceiver.remote_track.track_id if transceiver.remote_track is not None else ""
 
 
-def _track_info(request: rtc.AddTrackRequest, sid: TrackSid) -> models.TrackInfo:
-    """Return what a client is told of the track that it announced."""
+def _track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequence[str]) -> models.TrackInfo:
+    """Return what a client is told of the track that it announced; `enabled` are the MIME types that it may have."""
     features = list(request.audio_features)
     if request.stereo and models.TF_STEREO not in features:
         features.append(models.TF_STEREO)
     if request.disable_dtx and models.TF_NO_DTX not in features:
         features.append(models.TF_NO_DTX)
     layers = _by_quality(request.layers)
-    prefix = "audio/" if request.type == models.AUDIO else "video/"
-    codecs = [
-        models.SimulcastCodecInfo(
-            mime_type=prefix + codec.codec if codec.codec else "",
-            cid=codec.cid,
-            layers=_by_quality(codec.layers) or layers,
-            video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM,
-        )
-        for codec in request.simulcast_codecs
-    ] or [
-        models.SimulcastCodecInfo(
-            cid=request.cid, layers=layers, video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM
-        )
-    ]
     is_audio = request.type == models.AUDIO
+    codecs: dict[str, models.SimulcastCodecInfo] = {}
+    for codec in request.simulcast_codecs or (rtc.SimulcastCodec(cid=request.cid),):
+        mime = _enabled_mime(codec.codec, enabled, is_audio=is_audio)
+        # What is named twice, or became so, is the one that was named first.
+        codecs.setdefault(mime.lower(), _codec_info(mime, codec.cid, _by_quality(codec.layers) or layers))
     return models.TrackInfo(
         sid=sid,
         type=request.type,
@@ -268,13 +262,29 @@ def _track_info(request: rtc.AddTrackRequest, sid: TrackSid) -> models.TrackInfo
         simulcast=not is_audio and len(layers) > 1,
         source=request.source,
         layers=layers,
-        codecs=codecs,
+        codecs=codecs.values(),
         stream=request.stream or _stream_name(request.source),
         disable_red=request.disable_red,
         encryption=request.encryption,
         audio_features=features,
         backup_codec_policy=models.SIMULCAST if is_audio else request.backup_codec_policy,
         packet_trailer_features=request.packet_trailer_features,
+    )
+
+
+def _enabled_mime(name: str, enabled: Sequence[str], *, is_audio: bool) -> str:
+    """Return the MIME type of the codec that a client calls so, or the best that it may have; nothing for no name."""
+    mime = f"{'audio' if is_audio else 'video'}/{name}" if name else ""
+    is_enabled = not mime or not enabled or mime.lower() in {each.lower() for each in enabled}
+    return mime if is_enabled else enabled[0]
+
+
+def _codec_info(mime: str, cid: str, layers: Iterable[models.VideoLayer]) -> models.SimulcastCodecInfo:
+    return models.SimulcastCodecInfo(
+        mime_type=mime,
+        cid=cid,
+        layers=layers,
+        video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM,
     )
 
 
@@ -297,12 +307,19 @@ def _opus_wishes(info: models.TrackInfo) -> str:
 
 
 def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid, ...]) -> None:
-    """Add to what others are told what the description has settled: the codec, the section and the layers' names."""
+    """Add to what others are told what the description has settled: the codec, the section and the layers' names.
+
+    The codec need not be one that was announced: a browser that cannot encode those takes another.
+    """
     info.mime_type = mime
     info.mid = mid
-    info.codecs[0].mime_type = mime
-    info.codecs[0].mid = mid
+    codec = next((each for each in info.codecs if each.mime_type.lower() in {mime.lower(), ""}), None)
+    if codec is None:
+        codec = info.codecs.add()
+        codec.CopyFrom(_codec_info(mime, "", info.layers))
+    codec.mime_type = mime
+    codec.mid = mid
     by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
-    for layer in (*info.layers, *info.codecs[0].layers):
+    for layer in (*info.layers, *codec.layers):
         layer.spatial_layer = _SPATIAL_LAYERS[layer.quality] if len(info.layers) == _MAX_QUALITY_LAYERS else 0
         layer.rid = by_layer.get(layer.spatial_layer, "")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, Protocol
 
 import trio
-from livekit.protocol import models, rtc
+from livekit.protocol import rtc
 
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
@@ -40,6 +40,9 @@ class SubscriberOwner(Protocol):
 
     def track_flows(self, track: MediaTrack) -> None:
         """A subscription is bound, and its connection is up."""
+
+    def cannot_decode(self, track: MediaTrack) -> None:
+        """A subscription has ended because the client does not know the track's codec."""
 
 
 class Subscription:
@@ -78,7 +81,7 @@ class Subscriber:
         self.peer.close_down_track(subscription.down_track)
         if subscription.transceiver is not None:
             subscription.transceiver.local_track = None
-        self._changed()
+            self._changed()
 
     def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
         """Pause or resume one track, as its subscriber wishes."""
@@ -118,20 +121,19 @@ class Subscriber:
         subscription.transceiver = transceiver
 
     def _bind_agreed(self) -> None:
-        """Bind what the description that was just agreed carries; tell the client of codecs that it cannot decode."""
-        for sid, subscription in list(self.subscriptions.items()):
+        """Bind what the description that was just agreed carries; give up what the client cannot decode."""
+        for subscription in list(self.subscriptions.values()):
             transceiver = subscription.transceiver
             if transceiver is None or subscription.down_track.bound:
                 continue
             if not self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track.codec.mime):
-                logger.info("the client cannot decode %s: %s", subscription.track.codec.mime, sid)
-                self._owner.tell(
-                    rtc.SignalResponse(
-                        subscription_response=rtc.SubscriptionResponse(track_sid=sid, err=models.SE_CODEC_UNSUPPORTED)
-                    )
-                )
-                self.unsubscribe(sid)
+                self._give_up(subscription)
         self._tell_flowing()
+
+    def _give_up(self, subscription: Subscription) -> None:
+        """End a subscription to what the client cannot decode. Others go on, and its section serves another track."""
+        self.unsubscribe(subscription.track.sid)
+        self._owner.cannot_decode(subscription.track)
 
     def _tell_flowing(self) -> None:
         for subscription in self.subscriptions.values():
@@ -223,10 +225,13 @@ class AnsweringSubscriber(Subscriber):
     def prepare_answer(self) -> None:
         """Give idle sections of the offer to tracks that wait for one."""
         for subscription in self._waiting():
-            for transceiver in self.peer.negotiation.transceivers:
-                if transceiver.kind is subscription.track.kind and self._is_free(transceiver):
-                    self._give_section(subscription, transceiver)
-                    break
+            kind, mime = subscription.track.kind, subscription.track.codec.mime
+            free = [each for each in self.peer.negotiation.transceivers if each.kind is kind and self._is_free(each)]
+            fitting = [each for each in free if any(codec.mime == mime for codec in each.codecs)]
+            if fitting:
+                self._give_section(subscription, fitting[0])
+            elif free:
+                self._give_up(subscription)
 
     def answered(self) -> None:
         """Bind what the answer carries, and ask for the sections that are still missing."""

@@ -1,0 +1,40 @@
+"""What particular clients had better not do, by what they say of themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from livekit.protocol import models
+
+from rtp.sdp.codecs import H264
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """Clients that say all of `says`, in any case, are not to publish in the codecs of the MIME types `unpublished`.
+
+    The names in `says` are fields of ClientInfo.
+    """
+
+    says: Mapping[str, str]
+    unpublished: frozenset[str]
+
+    def applies(self, client: models.ClientInfo) -> bool:
+        """Say whether the client is one of them."""
+        return all(getattr(client, field).lower() == value for field, value in self.says.items())
+
+
+QUIRKS: Final = (
+    # Their H.264 is a plugin (OpenH264) that is fetched some time after the first start, or never.
+    Quirk({"browser": "firefox", "os": "linux"}, frozenset({H264})),
+    # There it depends on an encoder that not every device has.
+    Quirk({"browser": "firefox", "os": "android"}, frozenset({H264})),
+    # LiveKit's server denies it to this phone.
+    Quirk({"device_model": "xiaomi 2201117ti", "os": "android"}, frozenset({H264})),
+)
+"""Those of LiveKit's server that speak of codecs served here."""
+
+
+def unpublished_mimes(client: models.ClientInfo) -> frozenset[str]:
+    """Return the MIME types of the codecs that a client is not to publish in."""
+    return frozenset[str]().union(*(quirk.unpublished for quirk in QUIRKS if quirk.applies(client)))

@@ -1,0 +1,51 @@
+"""What publishers and subscribers can agree on here, and that the one always fits the other."""
+
+import pytest
+
+from rtp.sdp.codecs import Codec, agree
+from sfu.media.capabilities import RECEIVE, SEND, receive_without
+
+
+def h264(payload_type: int, profile: str, mode: int) -> Codec:
+    fmtp = f"packetization-mode={mode};profile-level-id={profile}"
+    return Codec("video/H264", payload_type, 90000, fmtp=fmtp)
+
+
+BROWSER = (
+    h264(102, "42001f", 1),
+    h264(104, "42001f", 0),
+    h264(108, "42e01f", 1),
+    h264(114, "42e01f", 0),
+    h264(116, "4d001f", 1),
+    h264(123, "640032", 1),
+)
+
+
+@pytest.mark.parametrize(
+    ("offered", "publishes", "subscribes"),
+    [
+        (BROWSER, [108, 114], [108]),  # Chromium
+        ((h264(96, "640c1f", 1), h264(98, "42e01f", 1)), [98], [98]),  # Safari
+        ((h264(126, "42e01f", 1), h264(97, "42e01f", 0)), [126, 97], [126]),  # Firefox
+        ((h264(97, "42001f", 1),), [97], [97]),  # baseline alone, which is never more than constrained baseline
+        ((h264(97, "42e034", 1),), [97], [97]),  # another level
+        ((h264(97, "42e01f", 0),), [97], []),  # what it sends all can read, but it cannot read all
+        ((h264(97, "640032", 1), h264(98, "4d001f", 1)), [], []),
+    ],
+)
+def test_h264_is_agreed_in_the_one_profile_that_everybody_decodes(
+    offered: tuple[Codec, ...], publishes: list[int], subscribes: list[int]
+) -> None:
+    assert [codec.payload_type for codec in agree(RECEIVE.video, offered)] == publishes
+    assert [codec.payload_type for codec in agree(SEND.video, offered)] == subscribes
+
+
+def test_whatever_can_be_published_can_be_sent_on_and_by_one_codec_only() -> None:
+    for received, sent in ((RECEIVE.audio, SEND.audio), (RECEIVE.video, SEND.video)):
+        mimes = [codec.mime for codec in sent]
+        assert sorted(mimes) == sorted({codec.mime for codec in received})
+
+
+def test_codecs_can_be_left_out_by_name() -> None:
+    assert [codec.mime for codec in receive_without({"video/H264"}).video] == ["video/VP8"]
+    assert receive_without(()) == RECEIVE

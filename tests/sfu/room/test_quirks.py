@@ -1,0 +1,27 @@
+"""Who is not to publish in which codec."""
+
+import pytest
+from livekit.protocol.models import ClientInfo
+
+from sfu.room.quirks import unpublished_mimes
+
+NO_H264 = frozenset({"video/H264"})
+
+
+@pytest.mark.parametrize(
+    ("client", "unpublished"),
+    [
+        (ClientInfo(sdk="JS", browser="Firefox", os="Linux"), NO_H264),
+        (ClientInfo(sdk="JS", browser="Firefox", os="Android"), NO_H264),
+        (ClientInfo(sdk="ANDROID", device_model="Xiaomi 2201117TI", os="Android"), NO_H264),
+        (ClientInfo(sdk="ANDROID", device_model="XIAOMI 2201117ti", os="android"), NO_H264),
+        (ClientInfo(sdk="JS", browser="Firefox", os="Windows"), frozenset()),
+        (ClientInfo(sdk="JS", browser="Chrome", os="Linux"), frozenset()),
+        (ClientInfo(sdk="JS", browser="Safari", os="macOS"), frozenset()),
+        (ClientInfo(sdk="ANDROID", device_model="Xiaomi 14", os="Android"), frozenset()),
+        (ClientInfo(sdk="PYTHON", os="Linux"), frozenset()),
+        (ClientInfo(), frozenset()),
+    ],
+)
+def test_a_client_is_known_by_all_that_a_row_says_in_any_case(client: ClientInfo, unpublished: frozenset[str]) -> None:
+    assert unpublished_mimes(client) == unpublished

@@ -1,0 +1,262 @@
+"""Which codec a track is published in, who can have it, and what those are told who cannot.
+
+Clients by hand, which say what browsers were recorded to say, and send no media.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from livekit.protocol.models import SubscriptionError, TrackInfo, TrackType
+from livekit.protocol.rtc import (
+    AddTrackRequest,
+    SessionDescription,
+    SignalRequest,
+    SignalResponse,
+    SimulcastCodec,
+    UpdateSubscription,
+)
+
+from rtp.sdp.codecs import MediaKind
+from rtp.sdp.description import Direction, Section, Setup, read_description
+from rtp.sdp.transceiver import Capabilities
+from sfu.media.capabilities import RECEIVE, SEND
+from tests.rtp.sdp.peers import client, recorded, track
+from tests.simulation.house import House, open_house, wait_until
+from tests.simulation.rawsocket import RawClient, open_raw_client
+from triforium.visitor.joining import dual_path, single_path
+
+both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+
+VP8, H264 = SEND.video
+BROWSER = replace(RECEIVE, video=(VP8, H264))
+VP8_ONLY = replace(RECEIVE, video=(VP8,))
+FIREFOX = "&browser=Firefox&os=Linux"
+CODEC_UNSUPPORTED = SubscriptionError.SE_CODEC_UNSUPPORTED
+
+
+class Caller:
+    """A client in the room. `publisher` is the connection that it offers, `subscriber` that on which it gets tracks."""
+
+    def __init__(self, raw: RawClient, knows: Capabilities, *, single: bool) -> None:
+        self.publisher = client(knows)
+        self.subscriber = self.publisher if single else client(knows)
+        self._raw = raw
+        self._kept: dict[str, deque[SignalResponse]] = defaultdict(deque)
+
+    async def send(self, **message: object) -> None:
+        await self._raw.send(SignalRequest(**message))
+
+    async def receive(self, kind: str) -> SignalResponse:
+        """Return the next message of `kind`; others are kept for later."""
+        while not self._kept[kind]:
+            message = SignalResponse.FromString(await self._raw.socket.receive())
+            self._kept[message.WhichOneof("message")].append(message)
+        return self._kept[kind].popleft()
+
+    async def wants(self, sid: str) -> None:
+        await self.send(subscription=UpdateSubscription(track_sids=[sid], subscribe=True))
+
+    async def announce(self, cid: str, *codecs: str) -> TrackInfo:
+        asked = [SimulcastCodec(codec=codec, cid="" if at else cid) for at, codec in enumerate(codecs)]
+        await self.send(add_track=AddTrackRequest(cid=cid, type=TrackType.VIDEO, simulcast_codecs=asked))
+        return (await self.receive("track_published")).track_published.track
+
+    async def describe(self, sdp: str) -> str:
+        await self.send(offer=SessionDescription(type="offer", sdp=sdp, id=1))
+        return (await self.receive("answer")).answer.sdp
+
+    async def publish(self, cid: str, *codecs: str) -> TrackInfo:
+        """Announce a track and describe it; return what is told of it."""
+        info = await self.announce(cid, *codecs)
+        local = replace(track(cid, 7), track_id=cid)
+        self.publisher.add_transceiver(MediaKind.VIDEO, Direction.SENDONLY, local_track=local)
+        self.publisher.receive_answer(await self.describe(self.publisher.create_offer()))
+        return await self.told_of(info.sid)
+
+    async def told_of(self, sid: str) -> TrackInfo:
+        while True:
+            for person in (await self.receive("update")).update.participants:
+                for info in person.tracks:
+                    if info.sid == sid:
+                        return info
+
+    async def negotiate(self) -> dict[str, str]:
+        """Take up what the server wants to send; return the tracks that it described, by mid."""
+        if self.subscriber is self.publisher:
+            await self.receive("subscription_permission_update")
+            await self.send(offer=SessionDescription(type="offer", sdp=self.subscriber.create_offer(), id=1))
+            answer = (await self.receive("answer")).answer
+            self.subscriber.receive_answer(answer.sdp)
+            return dict(answer.mid_to_track_id)
+        offer = (await self.receive("offer")).offer
+        self.subscriber.receive_offer(offer.sdp)
+        for transceiver in self.subscriber.transceivers:
+            transceiver.direction = Direction.RECVONLY
+        answer = SessionDescription(type="answer", sdp=self.subscriber.create_answer(), id=offer.id)
+        await self.send(answer=answer)
+        return dict(offer.mid_to_track_id)
+
+    async def refused(self) -> tuple[str, int]:
+        response = (await self.receive("subscription_response")).subscription_response
+        return response.track_sid, response.err
+
+
+@asynccontextmanager
+async def open_caller(
+    house: House, identity: str, knows: Capabilities = BROWSER, *, single: bool = False, query: str = ""
+) -> AsyncIterator[Caller]:
+    """Send a client to the room, which on the single connection has two sections of video to spare."""
+    spare = client(knows)
+    for _ in range(2):
+        spare.add_transceiver(MediaKind.VIDEO, Direction.RECVONLY)
+    offer = SessionDescription(type="offer", sdp=spare.create_offer(), id=1)
+    path = single_path(offer, auto_subscribe=True) if single else dual_path(auto_subscribe=True)
+    async with open_raw_client(house, house.token(identity), path + query) as raw:
+        caller = Caller(raw, knows, single=single)
+        if single:
+            caller.publisher = caller.subscriber = spare
+            caller.publisher.receive_answer((await caller.receive("answer")).answer.sdp)
+        else:
+            await caller.negotiate()  # data channels
+        yield caller
+
+
+def video(sdp: str) -> Section:
+    """Return the last section of video that a description has."""
+    sections = read_description(sdp, Setup.ACTPASS).sections
+    return next(section for section in reversed(sections) if section.media is MediaKind.VIDEO)
+
+
+def mimes(info: TrackInfo) -> list[str]:
+    return [codec.mime_type for codec in info.codecs]
+
+
+@pytest.mark.parametrize("layout", ["js-v0", "js-v1", "py-v0", "py-v1"])
+async def test_a_recorded_publisher_of_h264_is_answered_as_it_was_then(autojump_clock, layout) -> None:
+    offer = recorded(f"publish-h264.{layout}.client-offer")
+    section = video(offer)
+    served = {"video/VP8", "video/H264"}
+    model = [codec for codec in video(recorded(f"publish-h264.{layout}.server-answer")).codecs if codec.mime in served]
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        info = await alice.announce(section.track.track_id, "h264", "vp8")
+        assert (info.mime_type, mimes(info)) == ("", ["video/h264", "video/vp8"])
+        answered = video(await alice.describe(offer)).codecs
+        assert [codec.payload_type for codec in answered] == [codec.payload_type for codec in model]
+        assert [codec.rtx_payload_type for codec in answered] == [codec.rtx_payload_type for codec in model]
+        assert [codec.fmtp for codec in answered] == [codec.fmtp for codec in model]
+        info = await alice.told_of(info.sid)
+        assert (info.mime_type, mimes(info)) == ("video/H264", ["video/H264", "video/vp8"])
+        assert [codec.mid for codec in info.codecs] == [section.mid, ""]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered_first"),
+    [
+        (("vp8",), "video/VP8"),
+        (("h264", "vp8"), "video/H264"),
+        (("H264",), "video/H264"),
+        ((), "video/VP8"),  # the browser's own order
+        (("vp9", "vp8"), "video/VP8"),
+        (("av1", "h264"), "video/VP8"),  # one that is not served counts as the best that is
+    ],
+)
+async def test_the_answer_begins_with_the_codec_that_was_announced(autojump_clock, asked, answered_first) -> None:
+    offer = recorded("publish-h264.js-v0.client-offer")
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        info = await alice.announce(video(offer).track.track_id, *asked)
+        assert video(await alice.describe(offer)).codecs[0].mime == answered_first
+        assert (await alice.told_of(info.sid)).mime_type == answered_first
+
+
+async def test_an_announced_codec_that_is_not_served_is_replaced_at_once_and_named_once(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        info = await alice.announce("cam", "vp9", "vp8")
+        assert [(codec.mime_type, codec.cid) for codec in info.codecs] == [("video/VP8", "cam")]
+
+
+async def test_the_track_tells_the_codec_that_was_agreed_whatever_was_announced(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice", VP8_ONLY) as alice:
+        info = await alice.publish("cam", "h264")
+        assert (info.mime_type, mimes(info)) == ("video/VP8", ["video/h264", "video/VP8"])
+        assert [codec.mid for codec in info.codecs] == ["", info.mid]
+
+
+async def test_a_section_that_is_used_again_goes_by_what_its_new_track_was_announced_with(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        first = await alice.publish("cam", "h264")
+        second = await alice.announce("screen", "vp8")
+        (transceiver,) = alice.publisher.transceivers
+        transceiver.local_track = replace(track("screen", 8), track_id="screen")
+        answer = await alice.describe(alice.publisher.create_offer())
+        assert video(answer).codecs[0].mime == "video/VP8"
+        second = await alice.told_of(second.sid)
+        assert (first.mime_type, second.mime_type, second.mid) == ("video/H264", "video/VP8", first.mid)
+
+
+@both_layouts
+async def test_subscribers_get_h264_under_the_number_that_it_has_on_their_connection(autojump_clock, single) -> None:
+    theirs = replace(RECEIVE, video=(VP8, replace(H264, payload_type=120, rtx_payload_type=121)))
+    async with (
+        open_house() as house,
+        open_caller(house, "bob", theirs, single=single) as bob,
+        open_caller(house, "alice") as alice,
+    ):
+        info = await alice.publish("cam", "h264")
+        described = await bob.negotiate()
+        assert list(described.values()) == [info.sid]
+        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
+        await wait_until(lambda: down_track.bound)
+        assert down_track.row.payload_type == (120 if single else H264.payload_type)
+
+
+@both_layouts
+async def test_who_cannot_decode_a_track_is_told_so_once_and_gets_the_others(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "bob", VP8_ONLY, single=single) as bob,
+        open_caller(house, "alice") as alice,
+    ):
+        unknown = await alice.publish("cam", "h264")
+        await bob.negotiate()
+        assert await bob.refused() == (unknown.sid, CODEC_UNSUPPORTED)
+        subscriptions = house.participant("bob").subscriber.subscriptions
+        assert not subscriptions
+
+        known = await alice.publish("screen", "vp8")
+        while known.sid not in (await bob.negotiate()).values():
+            pass
+        await wait_until(lambda: subscriptions[known.sid].down_track.bound)
+        assert list(subscriptions) == [known.sid]
+
+        await bob.wants(unknown.sid)
+        await bob.negotiate()
+        assert await bob.refused() == (unknown.sid, CODEC_UNSUPPORTED)
+        assert subscriptions[known.sid].down_track.bound
+
+
+async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "firefox", query=FIREFOX) as firefox,
+        open_caller(house, "alice") as alice,
+    ):
+        join = (await firefox.receive("join")).join
+        assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "audio/opus"]
+        assert [codec.mime for codec in join.room.enabled_codecs] == ["video/VP8", "video/H264", "audio/opus"]
+        info = await firefox.publish("cam", "h264", "vp8")
+        assert (info.mime_type, mimes(info)) == ("video/VP8", ["video/VP8"])
+        (section,) = firefox.publisher.transceivers
+        assert [codec.mime for codec in section.codecs] == ["video/VP8"]
+
+        theirs = await alice.publish("cam", "h264")
+        await firefox.negotiate()
+        await wait_until(lambda: house.participant("firefox").subscriber.subscriptions[theirs.sid].down_track.bound)
+
+
+async def test_others_may_publish_all_that_is_served(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        join = (await alice.receive("join")).join
+        assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "video/H264", "audio/opus"]
