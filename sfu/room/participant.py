@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from livekit.protocol import models, rtc
 
-from rtp.datachannel import ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
 from rtp.ice.candidates import Candidate
 from sfu.environment import Environment
 from sfu.errors import CloseReason
@@ -73,7 +73,6 @@ class Participant:
         self.is_publisher = False
         self.close_reason: CloseReason | None = None
         self.has_left = False
-        self.data_messages_dropped = 0
         self.heard_at = trio.current_time()
         self.wishes = Wishes(automatic=joining.auto_subscribe)
         self.tracks_changed = Notifier()
@@ -94,6 +93,9 @@ class Participant:
                 send_offer=self._send_offer,
             )
         self._comeback = Comeback(lambda: self._primary.connection.connected)
+        # Clients read data on the connection that is primary at first, and on no other: our channels are there, or theirs.
+        self._reading = self._primary.connection
+        self.data = room.data.join(self, self._reading)
 
     # Queries
 
@@ -147,7 +149,7 @@ class Participant:
             self._sink.close()
         self._sink = sink
         self._comeback.resumed()
-        self.tell(projections.reconnect_response(self._environment.node_id))
+        self.tell(projections.reconnect_response(self._environment.node_id, self.data.last_sequence))
         if departed := self._room.news.departed_since(self.heard_at):
             self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
         self.tell(projections.everybody(self._room, self))
@@ -233,6 +235,7 @@ class Participant:
         if self._sink is not None:
             self._sink.close()
         try:
+            self._room.data.leave(self.data)
             self.publisher.withdraw()
             self.subscriber.close()
         finally:  # whatever may be wrong with a track, the endpoint is to forget us
@@ -321,13 +324,19 @@ class Participant:
             self._sink.close()
             self._sink = None
 
-    def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:  # noqa: ARG002 - a protocol's
-        """Nothing waits for a channel yet."""
-        logger.debug("channel %s is open", channel.parameters.label)
+    def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:
+        """Send data on it, if this is the connection on which the client reads."""
+        if connection is self._reading:
+            self._room.data.channel_opened(self.data, channel)
 
     def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:  # noqa: ARG002 - a protocol's
-        """Count it: data is not passed on yet."""
-        self.data_messages_dropped += 1
+        """Pass it on."""
+        self._room.data.receive(self.data, message)
+
+    def channel_closed(self, connection: PeerConnection, channel: ChannelClosed) -> None:
+        """Send no more data on it."""
+        if connection is self._reading:
+            self._room.data.channel_closed(self.data, channel)
 
     def track_published(self, publication: Publication) -> None:
         """Tell everybody, and let them have it."""

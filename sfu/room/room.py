@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Final
 
 import trio
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
+from sfu.data.relay import DataRelay
 from sfu.environment import Environment
 from sfu.errors import CloseReason, RoomClosedError, RoomFullError, SfuError
 from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
@@ -44,6 +45,7 @@ class Room:
         self.participants: dict[Identity, Participant] = {}
         self.close_reason: CloseReason | None = None
         self.news = ParticipantNews(self)
+        self.data = DataRelay()
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
         self._speakers: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
@@ -193,6 +195,14 @@ class Room:
         """Tell of it, and end what everybody had of it."""
         self.news.changed(publisher)
         self._withdraw(track)
+
+    def send_data(self, packet: models.DataPacket, kind: models.DataPacket.Kind) -> None:
+        """Send a data packet of the server's own to those whom it names, or to everybody. Never blocks.
+
+        It goes out as it is, so that it has the sender that it names, or none; only its kind is filled in, and its two
+        lists of destinations are made equal. A user packet whose nonce was sent before is dropped.
+        """
+        self.data.send(packet, kind)
 
     def track_flows(self, track: MediaTrack, subscriber: Participant) -> None:
         """Tell the publisher of a track, once, that somebody gets it; and tell that somebody if it is a voice just now."""

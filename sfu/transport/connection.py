@@ -58,6 +58,9 @@ class ConnectionOwner(Protocol):
     def channel_message(self, connection: "PeerConnection", message: ChannelMessage) -> None:
         """A message came on a data channel."""
 
+    def channel_closed(self, connection: "PeerConnection", channel: ChannelClosed) -> None:
+        """A data channel is gone."""
+
 
 class PeerConnection:
     """Carries bytes and time to and from one peer's cores; decides nothing itself.
@@ -124,6 +127,10 @@ class PeerConnection:
         """Change the transport by `step(now)` and do what it wants done, in one breath."""
         with self.endpoint.batch():
             self.perform(step(trio.current_time()))
+
+    def send_message(self, channel_id: int, data: bytes, *, is_text: bool = False) -> None:
+        """Send one message on an open data channel. Raises LocalProtocolError if it is not."""
+        self.do(lambda now: self.transport.send_message(channel_id, data, now, is_text=is_text))
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and queue one RTCP compound, if the connection is up."""
@@ -207,7 +214,7 @@ class PeerConnection:
                 case ChannelMessage():
                     self._owner.channel_message(self, output)
                 case ChannelClosed():
-                    logger.debug("the peer closed channel %s", output.label)
+                    self._owner.channel_closed(self, output)
                 case _:
                     assert_never(output)
         self.reschedule()  # for no output too: what was received may have set a timer

@@ -116,6 +116,10 @@ class Participant:
     async def leave(self) -> None:
         await self._call("leave")
 
+    async def ask(self, call: str, **arguments: object) -> object:
+        """Make any call that the client knows."""
+        return await self._call(call, **arguments)
+
     async def view(self) -> View:
         state = await self._call("state")
         participants = {

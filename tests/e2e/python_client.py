@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 from livekit import rtc
+from python_data import Data
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,11 @@ class Participant:
         self._reason = None
         self._reconnections = 0
         self._joined_at = 0.0
+        self._data = Data()
+
+    def call(self, name):
+        """Return what carries out a call."""
+        return getattr(self, f"do_{name}", None) or getattr(self._data, f"do_{name}")
 
     async def do_join(self, url, token, layout):
         self._room, self._reason, self._reconnections = rtc.Room(), None, 0
@@ -107,6 +113,7 @@ class Participant:
         self._room.on("track_unsubscribed", self._on_track_unsubscribed)
         self._room.on("reconnected", self._on_reconnected)
         self._room.on("disconnected", self._on_disconnected)
+        self._data.attach(self._room)
         await self._room.connect(url, token, rtc.RoomOptions(single_peer_connection=layout == "single"))
 
     async def do_publish(self, colour, frequency):
@@ -182,7 +189,7 @@ class Participant:
 
 async def answer(participant, request):
     try:
-        result = await getattr(participant, f"do_{request['call']}")(**request["with"])
+        result = await participant.call(request["call"])(**request["with"])
     except Exception as error:  # the fence of a call: whoever asked is told
         logger.exception("%s", request["call"])
         return {"id": request["id"], "error": f"{type(error).__name__}: {error}"}

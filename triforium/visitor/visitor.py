@@ -21,12 +21,13 @@ from livekit.protocol.rtc import (
     UpdateSubscription,
 )
 
-from rtp.datachannel import ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
 from rtp.sdp.codecs import MediaKind
 from sfu.errors import PeerConnectionLostError
 from sfu.notifier import Notifier
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.connections import Connections, Habits
+from triforium.visitor.data import VisitorData
 from triforium.visitor.errors import JoinRefusedError, LeftError, PublishRefusedError, SignalLostError
 from triforium.visitor.joining import dual_path, single_path
 from triforium.visitor.link import Link
@@ -57,9 +58,10 @@ class Visitor:
     """A participant. Made by `open_visitor`, inside whose block everything of it lives.
 
     `join` is the server's first message, `roster` who is in the room, `messages` the last few thousand signal messages,
-    both ways, in order. `token` is the newest that the server has given us. `left` is the server's leave message,
-    `signal_code` the close code of the WebSocket, `connection_errors` what became of connections that were lost;
-    `resumptions` counts how often the session went on with another signal connection.
+    both ways, in order. `data` sends and keeps what goes through data channels. `token` is the newest that the server
+    has given us. `left` is the server's leave message, `signal_code` the close code of the WebSocket,
+    `connection_errors` what became of connections that were lost; `resumptions` counts how often the session went on
+    with another signal connection.
     `joined_at` and `connected_at` are in seconds on the monotonic clock.
     """
 
@@ -113,6 +115,7 @@ class Visitor:
             start=self._start_link,
             tell=self._tell,
         )
+        self.data = VisitorData(self._connections.publisher.connection)
 
     # Verbs
 
@@ -300,8 +303,15 @@ class Visitor:
         self.open_channels.add(channel.parameters.label)
         self._tell()
 
-    def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:
-        """Take nothing: data is not ours yet."""
+    def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:  # noqa: ARG002 - a protocol's
+        """Keep what came."""
+        self.data.take(message, trio.current_time())
+        self._tell()
+
+    def channel_closed(self, connection: PeerConnection, channel: ChannelClosed) -> None:  # noqa: ARG002 - a protocol's
+        """Note that a data channel is gone."""
+        self.open_channels.discard(channel.label)
+        self._tell()
 
     # Tasks
 

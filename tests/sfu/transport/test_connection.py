@@ -100,6 +100,9 @@ class Owner:
     def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:
         self.news.append(message)
 
+    def channel_closed(self, connection: PeerConnection, channel: ChannelClosed) -> None:
+        self.news.append(channel)
+
 
 class Media:
     def __init__(self) -> None:
@@ -167,7 +170,7 @@ def test_channels_are_told_to_the_owner(shell: Shell) -> None:
     opened = ChannelOpened(0, ChannelParameters("_lossy"))
     message = ChannelMessage(0, "_lossy", b"hi", is_text=False)
     shell.tell(opened, message, ChannelClosed(0, "_lossy"))
-    assert shell.owner.news == [opened, message]
+    assert shell.owner.news == [opened, message, ChannelClosed(0, "_lossy")]
 
 
 @in_trio

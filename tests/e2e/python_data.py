@@ -1,0 +1,126 @@
+"""The data calls of `python_client.py`: messages, streams and RPC by the published Python SDK."""
+
+import asyncio
+import hashlib
+import random
+
+from livekit import rtc
+
+RPC_ERROR = rtc.RpcError(1600, "refused", "on purpose")
+SLOW_SECONDS = 30
+
+
+def noise(size, seed):
+    """Return bytes that nothing makes smaller."""
+    return random.Random(seed).randbytes(size)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Data:
+    """The calls. Each is a method named `do_<call>`; `attach` comes first."""
+
+    def __init__(self):
+        self._room = None
+        self._messages = []
+        self._streams = []
+        self._reading = []
+
+    def attach(self, room):
+        self._room = room
+        room.on("data_received", self._on_data)
+        room.register_text_stream_handler("text", self._on_text)
+        room.register_byte_stream_handler("bytes", self._on_bytes)
+
+    async def do_send_data(self, text, reliable, to, topic):
+        await self._room.local_participant.publish_data(text, reliable=reliable, destination_identities=to, topic=topic)
+
+    async def do_send_noise(self, size, seed):
+        """Send one message."""
+        data = noise(size, seed)
+        await self._room.local_participant.publish_data(data, topic="noise")
+        return digest(data)
+
+    async def do_send_numbers(self, count):
+        """Send many messages, as fast as the SDK takes them."""
+        for number in range(count):
+            await self._room.local_participant.publish_data(str(number), topic="numbers")
+
+    async def do_messages(self):
+        """Return what came, but for numbers: who sent it, on what topic, what kind, its text or its digest."""
+        return [each for each in self._messages if each["topic"] != "numbers"]
+
+    async def do_numbers(self):
+        """Return how many numbers came, and whether in order from 0."""
+        numbers = [int(each["text"]) for each in self._messages if each["topic"] == "numbers"]
+        return {"count": len(numbers), "in_order": numbers == list(range(len(numbers)))}
+
+    async def do_stream_bytes(self, size, seed, to):
+        data = noise(size, seed)
+        writer = await self._room.local_participant.stream_bytes(
+            "noise.bin", total_size=size, topic="bytes", destination_identities=to
+        )
+        await writer.write(data)
+        await writer.aclose()
+        return digest(data)
+
+    async def do_stream_text(self, size, seed, to):
+        text = noise(size // 2, seed).hex()
+        await self._room.local_participant.send_text(text, topic="text", destination_identities=to)
+        return digest(text.encode())
+
+    async def do_streams(self):
+        """Return the streams that have come to their end."""
+        return self._streams
+
+    async def do_serve_rpc(self):
+        self._room.local_participant.register_rpc_method("echo", self._echo)
+        self._room.local_participant.register_rpc_method("refuse", self._refuse)
+        self._room.local_participant.register_rpc_method("dawdle", self._dawdle)
+
+    async def do_rpc(self, to, method, payload, seconds):
+        try:
+            result = await self._room.local_participant.perform_rpc(
+                destination_identity=to, method=method, payload=payload, response_timeout=seconds
+            )
+        except rtc.RpcError as error:
+            return {"code": error.code, "message": error.message, "data": error.data}
+        return {"result": result}
+
+    async def _echo(self, call):
+        return f"{call.caller_identity}: {call.payload}"
+
+    async def _refuse(self, call):
+        raise RPC_ERROR
+
+    async def _dawdle(self, call):
+        await asyncio.sleep(SLOW_SECONDS)
+        return "late"
+
+    def _on_data(self, packet):
+        is_noise = packet.topic == "noise"
+        self._messages.append(
+            {
+                "from": packet.participant.identity if packet.participant else None,
+                "topic": packet.topic,
+                "reliable": packet.kind == rtc.DataPacketKind.KIND_RELIABLE,
+                "text": digest(packet.data) if is_noise else packet.data.decode(),
+            }
+        )
+
+    def _on_text(self, reader, identity):
+        self._reading.append(asyncio.create_task(self._read_text(reader, identity)))
+
+    def _on_bytes(self, reader, identity):
+        self._reading.append(asyncio.create_task(self._read_bytes(reader, identity)))
+
+    async def _read_text(self, reader, identity):
+        self._note_stream("text", identity, (await reader.read_all()).encode())
+
+    async def _read_bytes(self, reader, identity):
+        self._note_stream("bytes", identity, b"".join([chunk async for chunk in reader]))
+
+    def _note_stream(self, topic, identity, data):
+        self._streams.append({"from": identity, "topic": topic, "size": len(data), "digest": digest(data)})
