@@ -18,6 +18,7 @@ class CloseReason(Enum):
     SIGNAL_CLOSED = auto()
     CONNECTION_LOST = auto()
     STATE_MISMATCH = auto()
+    MIGRATED = auto()
 
 
 class SfuError(Exception):

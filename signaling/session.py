@@ -98,6 +98,9 @@ class Sessions:
         room = self._rooms.find(start.room)
         if room is None:
             return None
+        person = room.participants.get(start.claims.identity)
+        if person is not None and person.resume_trouble.takes_refusal():
+            raise HttpError(500, "connection closed by media")
         participant = room.resume(start.claims.identity, relay, single_connection=start.single_connection)
         return None if participant is None else SignalSession(participant, room, self._wall)
 
@@ -165,6 +168,10 @@ class SignalSession:
                     self._receive_subscription(request.subscription)
                 case "track_setting":
                     self._receive_track_setting(request.track_setting)
+                case "subscription_permission":
+                    self._room.set_permissions(self.participant, request.subscription_permission)
+                case "simulate":
+                    self._simulate(request.simulate)
                 case "sync_state":
                     self._receive_sync_state(request.sync_state)
                 case "leave":
@@ -203,6 +210,27 @@ class SignalSession:
         for sid in sids:
             self.participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
         self.participant.reconcile()
+
+    def _simulate(self, scenario: rtc.SimulateScenario) -> None:
+        """Do to the client what it asks for, to see how it bears that."""
+        kind = scenario.WhichOneof("scenario")
+        match kind:
+            case "speaker_update":
+                self._room.simulate_speaking(self.participant, scenario.speaker_update)
+            case "node_failure":
+                self._room.remove(self.participant, CloseReason.SERVER_SHUTDOWN, silently=True)
+            case "migration":
+                self._room.remove(self.participant, CloseReason.MIGRATED, silently=True)
+            case "server_leave":
+                self._room.remove(self.participant, CloseReason.SERVER_SHUTDOWN)
+            case "disconnect_signal_on_resume":
+                self.participant.resume_trouble.cut_next()
+            case "disconnect_signal_on_resume_no_messages":
+                self.participant.resume_trouble.refuse_next()
+            case "leave_request_full_reconnect":
+                pass  # LiveKit's server takes it and does nothing
+            case _:
+                self.skipped[f"simulate {kind}"] += 1
 
     def _receive_sync_state(self, state: rtc.SyncState) -> None:
         self.participant.sync(state)

@@ -22,8 +22,10 @@ from sfu.room import projections
 from sfu.room.comeback import Comeback
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
+from sfu.room.permissions import SubscriptionPermissions
 from sfu.room.publisher import Publication, Publisher, RefusedError
 from sfu.room.quirks import unpublished_mimes
+from sfu.room.simulation import ResumeTrouble
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
 from sfu.room.subscriptions import Wishes, plan
 from sfu.transport.connection import PeerConnection
@@ -74,12 +76,15 @@ class Participant:
         self.close_reason: CloseReason | None = None
         self.has_left = False
         self.heard_at = trio.current_time()
+        self.permissions = SubscriptionPermissions()
+        self.resume_trouble = ResumeTrouble()
         self.wishes = Wishes(automatic=joining.auto_subscribe)
         self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
         self._closing = trio.Event()
         self._connected = trio.Event()
         self._told_candidates: dict[rtc.SignalTarget, str] = {}
+        self._told_allowed: dict[TrackSid, bool] = {}
         peer = Peer(environment, self, takes_media=True, unpublished=unpublished_mimes(self.client_info))
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber
@@ -154,6 +159,9 @@ class Participant:
             self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
         self.tell(projections.everybody(self._room, self))
         self.tell(projections.room_update(self._room))
+        if self.resume_trouble.takes_cut():
+            sink.close()
+            return
         self._tell_token()
         self.subscriber.resume()
 
@@ -187,19 +195,22 @@ class Participant:
 
     def reconcile(self) -> None:
         """Subscribe to what is wanted and to be had, and end the rest."""
-        available = self._room.tracks_for(self) if self.grant.may_subscribe else {}
+        tracks = self._room.tracks_for(self) if self.grant.may_subscribe else {}
+        for track in tracks.values():
+            if self.wishes.wants(track.sid):
+                self._tell_permission(track)
+        available = {sid: track for sid, track in tracks.items() if self._room.may_have(self, track)}
         steps = plan(self.wishes, available, self.subscriber.subscriptions)
         for sid in steps.unsubscribe:
             self.subscriber.unsubscribe(sid)
         for track in steps.subscribe:
-            self.tell(
-                rtc.SignalResponse(
-                    subscription_permission_update=rtc.SubscriptionPermissionUpdate(
-                        participant_sid=track.publisher_sid, track_sid=track.sid, allowed=True
-                    )
-                )
-            )
             self.subscriber.subscribe(track, disabled=self.wishes.is_disabled(track.sid))
+
+    def forget_track(self, sid: TrackSid) -> None:
+        """A track is gone for good: what was wished and told of it means nothing more."""
+        self.wishes.forget(sid)
+        self._told_allowed.pop(sid, None)
+        self.tracks_changed.notify()
 
     def close(self, reason: CloseReason) -> None:
         """Begin to leave: any task may call it, any number of times; the first reason stands."""
@@ -226,12 +237,13 @@ class Participant:
             await self._closing.wait()
             nursery.cancel_scope.cancel(f"leaving: {self.close_reason}")
 
-    def leave(self) -> None:
-        """Say goodbye and let go of what keeps others busy. Never blocks. Once only."""
+    def leave(self, *, silently: bool = False) -> None:
+        """Say goodbye, unless `silently`, and let go of what keeps others busy. Never blocks. Once only."""
         assert self.close_reason is not None, "whoever leaves has a reason"
         self.has_left = True
         self.state = models.ParticipantInfo.DISCONNECTED
-        self.tell(projections.leave_request(self.close_reason))
+        if not silently:
+            self.tell(projections.leave_request(self.close_reason))
         if self._sink is not None:
             self._sink.close()
         try:
@@ -362,6 +374,16 @@ class Participant:
         self._room.track_flows(track, self)
 
     # Privates
+
+    def _tell_permission(self, track: MediaTrack) -> None:
+        """Say whether the participant may have a track that it wants: at first, and when that changes."""
+        allowed = self._room.may_have(self, track)
+        if self._told_allowed.get(track.sid) is not allowed:
+            self._told_allowed[track.sid] = allowed
+            update = rtc.SubscriptionPermissionUpdate(
+                participant_sid=track.publisher_sid, track_sid=track.sid, allowed=allowed
+            )
+            self.tell(rtc.SignalResponse(subscription_permission_update=update))
 
     @property
     def _primary(self) -> Peer:

@@ -46,6 +46,7 @@ _DISCONNECT_REASONS: Final = {
     CloseReason.SIGNAL_CLOSED: models.SIGNAL_CLOSE,
     CloseReason.CONNECTION_LOST: models.CONNECTION_TIMEOUT,
     CloseReason.STATE_MISMATCH: models.STATE_MISMATCH,
+    CloseReason.MIGRATED: models.MIGRATION,
 }
 
 RECOVERABLE: Final = frozenset({CloseReason.CONNECTION_LOST, CloseReason.STATE_MISMATCH, CloseReason.UNKNOWN})

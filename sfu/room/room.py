@@ -31,6 +31,11 @@ COUNTS_INTERVAL_SECONDS: Final = 5.0
 """How often clients are told of changed numbers of participants and publishers."""
 
 
+PRETENDED_LEVEL: Final = 0.9
+MAX_PRETENCE_SECONDS: Final = 60.0
+"""How loud, and for how long at most, somebody speaks who asks for that to be simulated."""
+
+
 class Room:
     """The people of one room, and what they publish."""
 
@@ -48,6 +53,7 @@ class Room:
         self.data = DataRelay()
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
+        self._pretending: set[ParticipantSid] = set()
         self._speakers: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
         self._opened_at = trio.current_time()
         self._left_at: float | None = None
@@ -153,8 +159,11 @@ class Room:
         participant.resume(sink)
         return participant
 
-    def remove(self, participant: Participant, reason: CloseReason) -> None:
-        """End a session: when this returns it is gone, and the others are told; its tasks end soon after. Idempotent."""
+    def remove(self, participant: Participant, reason: CloseReason, *, silently: bool = False) -> None:
+        """End a session: when this returns it is gone, and the others are told; its tasks end soon after. Idempotent.
+
+        `silently` spares the client the leave message, as if its server had failed.
+        """
         participant.close(reason)
         if participant.has_left:
             return
@@ -162,7 +171,7 @@ class Room:
         with self._fence(participant):
             logger.info("%s left %s: %s", participant.identity, self.name, participant.summary())
         with self._fence(participant):
-            participant.leave()
+            participant.leave(silently=silently)
         if self.participants.get(participant.identity) is participant:  # it may have been replaced
             del self.participants[participant.identity]
         self._left_at = trio.current_time()
@@ -182,6 +191,25 @@ class Room:
         """Return what others publish."""
         unseen = {subscriber.sid} | {person.sid for person in self.participants.values() if person.is_hidden}
         return {sid: track for sid, track in self._tracks.items() if track.publisher_sid not in unseen}
+
+    def may_have(self, subscriber: Participant, track: MediaTrack) -> bool:
+        """Say whether the publisher of a track lets somebody have it; recorders need not be named."""
+        publisher = self.participants.get(track.publisher)
+        return subscriber.grant.recorder or (
+            publisher is not None and publisher.permissions.allow(subscriber.identity, subscriber.sid, track.sid)
+        )
+
+    def set_permissions(self, publisher: Participant, request: rtc.SubscriptionPermission) -> None:
+        """Take a publisher's word on who may have its tracks."""
+        if publisher.permissions.set(request):
+            for person in self.participants.values():
+                person.tracks_changed.notify()
+
+    def simulate_speaking(self, participant: Participant, seconds: float) -> None:
+        """Tell everybody that somebody speaks, and after `seconds` that it does not; one at a time for each."""
+        if self._nursery is not None and participant.sid not in self._pretending:
+            self._pretending.add(participant.sid)
+            self._nursery.start_soon(self._pretend_speaking, participant, min(seconds, MAX_PRETENCE_SECONDS))
 
     def track_published(self, publisher: Participant, track: MediaTrack) -> None:
         """Tell of it, and let everybody who wants it have it."""
@@ -218,8 +246,7 @@ class Room:
         self._tracks.pop(track.sid, None)
         self._flowing.discard(track.sid)
         for person in self.participants.values():
-            person.wishes.forget(track.sid)
-            person.tracks_changed.notify()
+            person.forget_track(track.sid)
 
     @contextmanager
     def _fence(self, participant: Participant) -> Iterator[None]:
@@ -283,6 +310,16 @@ class Room:
             if changed:
                 for person in self.participants.values():
                     person.tell_speakers(changed)
+
+    async def _pretend_speaking(self, participant: Participant, seconds: float) -> None:
+        self._tell_everybody_who_speaks(Speaker(participant.sid, PRETENDED_LEVEL, active=True))
+        await trio.sleep(seconds)
+        self._pretending.discard(participant.sid)
+        self._tell_everybody_who_speaks(Speaker(participant.sid, 0.0, active=False))
+
+    def _tell_everybody_who_speaks(self, speaker: Speaker[ParticipantSid]) -> None:
+        for person in self.participants.values():
+            person.tell_speakers([speaker])
 
     async def _close_when_empty(self) -> None:
         """Close the room when nobody has been in it for as long as its settings say."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Final
 
 import trio
@@ -339,8 +340,10 @@ class Visitor:
                 self._take(await self._signal.receive())
             except (SignalLostError, OSError):
                 continue
-            except JoinRefusedError:
-                return False
+            except JoinRefusedError as refusal:
+                if refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return False
+                continue
             if self.left is not None:
                 return False
             self._resume()
