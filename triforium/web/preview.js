@@ -114,8 +114,10 @@ export class Preview {
       byId("preview-microphone"),
       ...(this.microphone ? ["microphone", "Mute microphone"] : ["microphone-off", "Unmute microphone"]),
     );
-    byId("preview-camera").classList.toggle("off", !this.camera);
-    byId("preview-microphone").classList.toggle("off", !this.microphone);
+    for (const [id, track] of [["preview-camera", this.camera], ["preview-microphone", this.microphone]]) {
+      byId(id).classList.toggle("off", !track);
+      byId(id).disabled = false; // they were until the browser had asked for both
+    }
     await this.fields.update();
   }
 }
