@@ -38,8 +38,8 @@ REST_SECONDS: Final = 1.2
 SINGLE, DUAL = "single", "dual"
 """The layouts: one peer connection for both directions, or one for each."""
 
-COLOURS: Final = {"alice": (200, 40, 40), "bob": (40, 40, 200)}
-FREQUENCIES: Final = {"alice": 440, "bob": 1000}
+COLOURS: Final = {"alice": (200, 40, 40), "bob": (40, 40, 200), "carol": (40, 160, 40)}
+FREQUENCIES: Final = {"alice": 440, "bob": 1000, "carol": 1500}
 
 
 class Kind(Enum):
@@ -51,10 +51,18 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """What somebody has received of one track so far. `first_frame_seconds` count from when they began to join."""
+    """What somebody has received of one track so far.
+
+    `first_frame_seconds` count from when they began to join. `width`, `height`, `codec` and `longest_gap_seconds`, between
+    frames shown, are known of what pages receive only.
+    """
 
     muted: bool
     frames: int = 0
+    width: int = 0
+    height: int = 0
+    codec: str | None = None
+    longest_gap_seconds: float = 0.0
     first_frame_seconds: float | None = None
     colour: tuple[int, int, int] = (0, 0, 0)
     energy: float = 0.0
@@ -69,7 +77,8 @@ class View:
     """How one participant sees the room.
 
     `reason` is why the connection ended, by LiveKit's name. `reconnections` counts how often it was lost and found
-    again; where the session went on, `sid` is the same as before.
+    again; where the session went on, `sid` is the same as before. `speakers` is whom each event of active speakers named,
+    in the order they came; of pages only.
     """
 
     connected: bool
@@ -77,9 +86,13 @@ class View:
     sid: str
     reconnections: int
     participants: dict[str, dict[str, Track]] = field(default_factory=dict)
+    speakers: list[list[str]] = field(default_factory=list)
 
     def video(self, of: str) -> Track:
         return self.participants.get(of, {}).get("camera", _NO_TRACK)
+
+    def screen(self, of: str) -> Track:
+        return self.participants.get(of, {}).get("screen_share", _NO_TRACK)
 
     def audio(self, of: str) -> Track:
         return self.participants.get(of, {}).get("microphone", _NO_TRACK)
@@ -94,13 +107,16 @@ class Participant:
         self._call = call
         self._invitation = invitation
 
-    async def join(self) -> None:
-        """Join, for the first time or again, and wait for the connection."""
-        await self._call("join", **self._invitation)
+    async def join(self, **options: object) -> None:
+        """Join, for the first time or again, and wait for the connection. Pages take `adaptive` for adaptive streams."""
+        await self._call("join", **self._invitation, **options)
 
-    async def publish(self) -> None:
-        """Publish a camera and a microphone. Python clients choose what these see and hear, browsers have fake ones."""
-        await self._call("publish", colour=COLOURS[self.identity], frequency=FREQUENCIES[self.identity])
+    async def publish(self, **options: object) -> None:
+        """Publish a camera and a microphone. Python clients choose what these see and hear, browsers have fake ones.
+
+        Pages take the name of a `codec`.
+        """
+        await self._call("publish", colour=COLOURS[self.identity], frequency=FREQUENCIES[self.identity], **options)
 
     async def mute(self) -> None:
         """Mute camera and microphone."""
@@ -117,7 +133,7 @@ class Participant:
         await self._call("leave")
 
     async def ask(self, call: str, **arguments: object) -> object:
-        """Make any call that the client knows."""
+        """Make any call that the client knows: see python_client.py and page.js."""
         return await self._call(call, **arguments)
 
     async def view(self) -> View:
@@ -235,10 +251,14 @@ class Meeting:
 
 @asynccontextmanager
 async def open_meeting(
-    folder: Path, config: Mapping[str, object] | None = None, *, browser: Sequence[str | Path] = CHROMIUM
+    folder: Path,
+    config: Mapping[str, object] | None = None,
+    *,
+    flags: Sequence[str] = (),
+    browser: Sequence[str | Path] = CHROMIUM,
 ) -> AsyncIterator[Meeting]:
     """Run a server, and clients for as long as the block lasts. In the end everybody leaves and the server stops."""
-    async with open_server(folder, config or {}) as server, AsyncExitStack() as processes:
+    async with open_server(folder, config or {}, flags=flags) as server, AsyncExitStack() as processes:
         meeting = Meeting(server, folder, processes, browser)
         try:
             yield meeting

@@ -1,26 +1,38 @@
-// A participant of the published JavaScript SDK: `participant.<call>({...})`, the same calls and the same state as in
-// python_client.py.
+// A participant of the published JavaScript SDK: `participant.<call>({...})`, the calls and the state of python_client.py
+// and more.
 
-const { ConnectionState, DisconnectReason, LogLevel, Room, RoomEvent, Track, VideoPresets, setLogLevel } = LivekitClient;
+const { ConnectionState, DisconnectReason, LogLevel, Room, RoomEvent, Track, VideoQuality, setLogLevel } = LivekitClient;
 setLogLevel(LogLevel.debug);
 
+const CAMERA = { width: 640, height: 360, frameRate: 15 }; // small, because all pages share a few cores
 const SPECTRUM_SIZE = 8192;
+const LOUD = 0.25;
 const audio = new AudioContext();
 
 let room = null;
 let reason = null;
 let joinedAt = 0;
 let reconnections = 0;
+let speakers = []; // what each event of active speakers named
+let voice = null; // the gain of the tone that is published
 const received = new Map(); // by track sid: what state() needs of a subscribed track
 
 function watch(track) {
   const element = track.attach();
   document.querySelector("main").append(element);
-  const seen = { track, element, firstFrameSeconds: null };
-  element.requestVideoFrameCallback(() => {
-    seen.firstFrameSeconds = (performance.now() - joinedAt) / 1000;
-  });
+  const seen = { track, element, width: 0, height: 0, firstFrameSeconds: null, lastFrameAt: null, longestGap: 0 };
+  const note = (now, { width, height }) => {
+    Object.assign(seen, { width, height, longestGap: gapUntil(now, seen), lastFrameAt: now });
+    seen.firstFrameSeconds ??= (now - joinedAt) / 1000;
+    element.requestVideoFrameCallback(note);
+  };
+  element.requestVideoFrameCallback(note);
   return seen;
+}
+
+/** The longest between two frames, in milliseconds; what has passed since the last one counts too. */
+function gapUntil(now, { longestGap, lastFrameAt }) {
+  return Math.max(longestGap, now - (lastFrameAt ?? now));
 }
 
 function listen(track) {
@@ -61,16 +73,35 @@ async function stateOf(publication) {
   return {
     muted: publication.isMuted,
     frames: inbound?.framesDecoded ?? 0,
+    codec: report?.get(inbound?.codecId)?.mimeType ?? null,
+    width: known.width,
+    height: known.height,
+    longest_gap_seconds: gapUntil(performance.now(), known) / 1000,
     first_frame_seconds: known.firstFrameSeconds,
     colour: meanColour(known.element),
   };
 }
 
+function publicationOf(identity, source) {
+  return room.remoteParticipants.get(identity).getTrackPublication(source);
+}
+
+/** Publish a tone in place of a microphone, silent at first. */
+async function openVoice() {
+  const [tone, gain, destination] = [audio.createOscillator(), audio.createGain(), audio.createMediaStreamDestination()];
+  gain.gain.value = 0;
+  tone.connect(gain).connect(destination);
+  tone.start();
+  await room.localParticipant.publishTrack(destination.stream.getAudioTracks()[0], { source: Track.Source.Microphone });
+  return gain.gain;
+}
+
 globalThis.participant = {
-  async join({ url, token, layout }) {
-    room = new Room(layout === "single" ? {} : { singlePeerConnection: false });
+  async join({ url, token, layout, adaptive }) {
+    room = new Room({ adaptiveStream: adaptive, ...(layout === "dual" && { singlePeerConnection: false }) });
     reason = null;
     reconnections = 0;
+    speakers = [];
     joinedAt = performance.now();
     room.on(RoomEvent.TrackSubscribed, (track, publication) => {
       received.set(publication.trackSid, track.kind === Track.Kind.Video ? watch(track) : listen(track));
@@ -85,12 +116,47 @@ globalThis.participant = {
     room.on(RoomEvent.Disconnected, (why) => {
       reason = DisconnectReason[why];
     });
+    room.on(RoomEvent.ActiveSpeakersChanged, (active) => speakers.push(active.map(({ identity }) => identity)));
     await room.connect(url, token);
   },
 
-  async publish() {
-    await room.localParticipant.setCameraEnabled(true, { resolution: VideoPresets.h360.resolution });
+  async publish({ codec }) {
+    await room.localParticipant.setCameraEnabled(true, { resolution: CAMERA }, { videoCodec: codec });
     await room.localParticipant.setMicrophoneEnabled(true);
+  },
+
+  async share() {
+    await room.localParticipant.setScreenShareEnabled(true);
+  },
+
+  async unshare() {
+    await room.localParticipant.setScreenShareEnabled(false);
+  },
+
+  async speak() {
+    voice ??= await openVoice();
+    voice.value = LOUD;
+  },
+
+  async hush() {
+    voice ??= await openVoice();
+    voice.value = 0;
+  },
+
+  /** Ask the server for one of a simulcast publisher's layers. */
+  choose({ of, quality }) {
+    publicationOf(of, Track.Source.Camera).setVideoQuality(VideoQuality[quality]);
+  },
+
+  /** Show a camera in another size. */
+  resize({ of, width, height }) {
+    const { style } = received.get(publicationOf(of, Track.Source.Camera).trackSid).element;
+    Object.assign(style, { width: `${width}px`, height: `${height}px` });
+  },
+
+  /** Measure gaps between frames afresh. */
+  forgetGaps() {
+    for (const seen of received.values()) seen.longestGap = 0;
   },
 
   async mute() {
@@ -125,6 +191,7 @@ globalThis.participant = {
       sid: room?.localParticipant.sid ?? "",
       reconnections,
       participants,
+      speakers,
     };
   },
 };

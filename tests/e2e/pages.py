@@ -1,7 +1,7 @@
 """The built-in page in headless Chromium, used as a person does: by what it shows and by its controls."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.e2e.meeting import NODE
 
 HERE: Final = Path(__file__).parent
 
-DEVICES: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+DEVICES: Final = ("--use-fake-device-for-media-stream=fps=10", "--use-fake-ui-for-media-stream")
 NO_CAMERA: Final = ("--use-fake-device-for-media-stream=device-count=0", "--use-fake-ui-for-media-stream")
 DENIED: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream=deny")
 
@@ -64,6 +64,10 @@ class Page:
         await self.click("#join-button")
         await self.until("!document.getElementById('call').hidden")
 
+    async def identity(self) -> str:
+        """Return who it is in the room, once it has joined with a token from the development server."""
+        return await self.evaluate("`${document.getElementById('join-name').value}-${sessionStorage['triforium.tab']}`")
+
     async def sees(self, *people: str) -> None:
         """Wait until there are tiles of just these people, in any order, and the picture of each is playing."""
         wanted = json.dumps(sorted(people))
@@ -80,7 +84,8 @@ class Page:
         for scheme in ("dark", "light"):
             await self._call("scheme", scheme=scheme)
             await self._call("photograph", name=f"{state}-{scheme}")
-            assert await self._call("axe") == [], f"{state}, {scheme}"
+            findings = await self._call("axe")
+            assert not findings, f"{state}, {scheme}: {findings}"
 
     async def resize(self, width: int, height: int) -> None:
         await self._call("size", width=width, height=height)
@@ -103,8 +108,10 @@ class Browser:
 
 
 @asynccontextmanager
-async def open_browser(folder: Path, flags: tuple[str, ...] = DEVICES) -> AsyncIterator[Browser]:
-    """Run Chromium for as long as the block lasts."""
-    command = [NODE, HERE / "pages.mjs", folder, *flags]
+async def open_browser(
+    folder: Path, flags: Sequence[str] = DEVICES, *, before: Sequence[str | Path] = ()
+) -> AsyncIterator[Browser]:
+    """Run Chromium for as long as the block lasts, by a command that what is `before` may run elsewhere."""
+    command = [*before, NODE, HERE / "pages.mjs", folder, *flags]
     async with open_line_process("browser", command, folder / "pages.log") as process:
         yield Browser(process)

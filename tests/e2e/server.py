@@ -1,15 +1,20 @@
 """The server under test: the installed `triforium` command, in a process of its own."""
 
+import base64
+import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from livekit import api
 
 from tests.e2e.line_process import LineReader
@@ -31,6 +36,17 @@ class RunningServer:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def page(self) -> str:
+        """Where the built-in page is."""
+        return f"http{self.url.removeprefix('ws')}/"
+
+    def authority_pin(self) -> str:
+        """Return how Chromium is told to trust who has certified the server: the digest of that public key."""
+        authority = x509.load_pem_x509_certificate((self._log.parent / "triforium" / "authority.crt").read_bytes())
+        key = authority.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(key).digest()).decode()
+
     def token(self, identity: str) -> str:
         grants = api.VideoGrants(room_join=True, room="lobby")
         return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).to_jwt()
@@ -51,14 +67,17 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def open_server(folder: Path, config: Mapping[str, object]) -> AsyncIterator[RunningServer]:
+async def open_server(
+    folder: Path, config: Mapping[str, object], *, flags: Sequence[str] = ()
+) -> AsyncIterator[RunningServer]:
     """Run `triforium serve --dev` with `config` for as long as the block lasts; its log goes to `server.log`."""
     file, log = folder / "triforium.yaml", folder / "server.log"
     file.write_text(json.dumps({"keys": {KEY: SECRET}, "logging": {"level": "debug"}} | config))  # JSON is YAML
     ports = ["--port", "0"] + ([] if "udp_port" in config.get("rtc", {}) else ["--udp-port", "0"])
-    command = [Path(sys.executable).with_name("triforium"), "serve", "--dev", "--config", file, *ports]
+    command = [Path(sys.executable).with_name("triforium"), "serve", "--dev", "--config", file, *ports, *flags]
+    environment = os.environ | {"XDG_DATA_HOME": str(folder)}  # where an authority of its own is kept
     with log.open("wb") as errors:
-        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=errors)
+        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
     try:
         async with trio.open_nursery() as nursery:
             lines = LineReader(process.stdout)

@@ -7,6 +7,7 @@ import pytest
 from livekit import api
 
 from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
+from tests.e2e.namespace import open_namespace
 from tests.e2e.pages import DENIED, DEVICES, NARROW, NO_CAMERA, WIDE, open_browser
 from tests.e2e.server import KEY, SECRET
 from tests.e2e.wire import open_wire
@@ -49,7 +50,7 @@ async def test_two_pages_meet_and_part(folder):
             await page.has_kept_its_policy()
 
 
-async def test_five_pages_meet_and_one_pins_another(folder):
+async def test_five_pages_meet_each_other_and_a_published_client_and_one_pins_another(folder):
     names = ["Ada", "Ben", "Cleo", "Dan", "Eve"]
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         pages = []
@@ -57,10 +58,15 @@ async def test_five_pages_meet_and_one_pins_another(folder):
             page = await browser.open(name, page_of(meeting.server.port, "#lobby"), **NARROW)
             await page.enter(name)
             pages.append(page)
+        carol = await meeting.invite("carol", Kind.BROWSER, SINGLE)
+        await carol.join()
+        await carol.publish()
         for page, name in zip(pages, names, strict=True):
-            await page.sees(f"{name} (you)", *[other for other in names if other != name])
+            await page.sees(f"{name} (you)", "carol", *[other for other in names if other != name])
+        identities = [await page.identity() for page in pages]
+        await carol.until(lambda view: all(view.video(identity).frames > 8 for identity in identities))
         ada = pages[0]
-        assert await ada.tiles() == ["Ben", "Cleo", "Dan", "Eve", "Ada (you)"]
+        assert await ada.tiles() == ["Ben", "Cleo", "Dan", "Eve", "carol", "Ada (you)"]
         await ada.click(".tile .pin")
         await ada.until("document.querySelectorAll('.tile.pinned').length === 1")
         width = "parseFloat(document.querySelectorAll('.tile')[{}].style.width)"
@@ -70,17 +76,19 @@ async def test_five_pages_meet_and_one_pins_another(folder):
         assert await ada.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
-async def test_a_page_meets_published_clients_of_other_kinds(folder):
+async def test_two_pages_meet_published_clients_of_other_kinds(folder):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
-        page = await browser.open("page", page_of(meeting.server.port, "#lobby"), **WIDE)
+        pia = await browser.open("pia", page_of(meeting.server.port, "#lobby"), **WIDE)
+        quinn = await browser.open("quinn", page_of(meeting.server.port, "#lobby"), **NARROW)
         alice = await meeting.invite("alice", Kind.BROWSER, DUAL)
         bob = await meeting.invite("bob", Kind.PYTHON, SINGLE)
-        await at_once(partial(page.enter, "Pia"), alice.join, bob.join)
+        await at_once(partial(pia.enter, "Pia"), partial(quinn.enter, "Quinn"), alice.join, bob.join)
         await at_once(alice.publish, bob.publish)
-        await page.sees("Pia (you)", "alice", "bob")
-        identity = await page.evaluate("`Pia-${sessionStorage.getItem('triforium.tab')}`")
+        await pia.sees("Pia (you)", "Quinn", "alice", "bob")
+        await quinn.sees("Quinn (you)", "Pia", "alice", "bob")
+        identities = [await page.identity() for page in (pia, quinn)]
         for other in (alice, bob):
-            await other.until(lambda view: view.video(identity).frames > 8)
+            await other.until(lambda view: all(view.video(identity).frames > 8 for identity in identities))
 
 
 async def test_a_shared_screen_gets_the_stage(folder):
@@ -204,6 +212,38 @@ async def test_what_cannot_be_opened_is_told_and_joining_goes_without(folder, fl
         await page.click("#camera-button")
         await page.until("document.getElementById('notices').textContent.includes('camera')")
         await page.has_kept_its_policy()
+
+
+async def test_other_hosts_meet_with_cameras_over_https(folder):
+    async with (
+        open_namespace() as namespace,
+        open_meeting(folder, {"bind_addresses": namespace.outside}, flags=["--https"]) as meeting,
+        open_browser(
+            folder,
+            [*DEVICES, f"--ignore-certificate-errors-spki-list={meeting.server.authority_pin()}"],
+            before=namespace.command,
+        ) as browser,
+    ):
+        alice = await browser.open("alice", meeting.server.page, **WIDE)
+        bob = await browser.open("bob", meeting.server.page, **NARROW)
+        await at_once(partial(alice.enter, "Alice"), partial(bob.enter, "Bob"))
+        await at_once(partial(alice.sees, "Alice (you)", "Bob"), partial(bob.sees, "Bob (you)", "Alice"))
+        for page in (alice, bob):
+            assert await page.evaluate("location.protocol") == "https:"
+            await page.has_kept_its_policy()
+
+
+async def test_other_hosts_are_told_that_cameras_want_https(folder):
+    async with (
+        open_namespace() as namespace,
+        open_meeting(folder, {"bind_addresses": namespace.outside}) as meeting,
+        open_browser(folder, before=namespace.command) as browser,
+    ):
+        page = await browser.open("page", meeting.server.page, **NARROW)
+        await page.says("Browsers give a camera and microphone to secure pages only")
+        await page.is_accessible("insecure")
+        await page.enter("Alice")
+        await page.says("Alice (you)")
 
 
 async def test_a_server_that_cannot_be_reached_is_told_in_words(folder):
