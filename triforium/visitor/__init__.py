@@ -11,9 +11,11 @@ from triforium.visitor.errors import (
 from triforium.visitor.opening import open_visitor
 from triforium.visitor.plan import CALL_PLAN, MediaPlan
 from triforium.visitor.publication import Publication
-from triforium.visitor.receiving import ReceivedTrack, TrackStatistics
+from triforium.visitor.receiving import ReceivedPacket, ReceivedTrack, TrackStatistics
 from triforium.visitor.roster import Roster
 from triforium.visitor.signal import SignalMessage
+from triforium.visitor.simulcast import Layer
+from triforium.visitor.sources import Source
 from triforium.visitor.visitor import Visitor
 from triforium.visitor.world import VisitorWorld, memory_world, real_world
 
@@ -21,14 +23,17 @@ __all__ = [
     "CALL_PLAN",
     "Habits",
     "JoinRefusedError",
+    "Layer",
     "LeftError",
     "MediaPlan",
     "Publication",
     "PublishRefusedError",
+    "ReceivedPacket",
     "ReceivedTrack",
     "Roster",
     "SignalLostError",
     "SignalMessage",
+    "Source",
     "TrackStatistics",
     "Visitor",
     "VisitorError",

@@ -1,7 +1,7 @@
 """A visitor's peer connections in either of LiveKit's layouts: who offers what, when, and which track came of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NoReturn
 
@@ -17,12 +17,12 @@ from livekit.protocol.rtc import (
 
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
-from rtp.sdp.transceiver import LocalTrack, Transceiver
+from rtp.sdp.transceiver import LocalEncoding, LocalTrack, Transceiver
 from rtp.units import Ssrc
 from sfu.transport.connection import ConnectionOwner
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
-from triforium.visitor.receiving import ReceivedTrack
+from triforium.visitor.receiving import ReceivedTrack, Watch
 from triforium.visitor.sending import Sender
 from triforium.visitor.world import VisitorWorld
 
@@ -61,6 +61,7 @@ class Connections:
         send: Callable[[SignalRequest], None],
         start: Callable[[Link], None],
         tell: Callable[[], None],
+        watch: Watch | None = None,
     ) -> None:
         self.received: dict[str, ReceivedTrack] = {}
         self.subscribed: set[str] = set()
@@ -72,6 +73,7 @@ class Connections:
         self._send = send
         self._start = start
         self._tell = tell
+        self._watch = watch
         self._transceivers: dict[Sender, Transceiver] = {}
         self._subscriber_primary = False
         self._offers = 0
@@ -186,29 +188,56 @@ class Connections:
             self._send(SignalRequest(offer=self._new_offer()))
             self._trickle(self.publisher, SignalTarget.PUBLISHER)
 
-    def publish(self, sender: Sender, cid: str) -> None:
-        """Offer to send."""
-        track = LocalTrack("visitor", cid, sender.ssrc, sender.rtx_ssrc)
-        negotiation = self.publisher.negotiation
-        self._transceivers[sender] = negotiation.add_transceiver(sender.kind, Direction.SENDONLY, local_track=track)
-        self.publisher.media.add_sender(sender)
+    def publish(self, senders: Sequence[Sender], cid: str) -> None:
+        """Offer to send a track: in one stream, or in several layers of simulcast."""
+        track = _local_track(senders, cid)
+        transceiver = self.publisher.negotiation.add_transceiver(senders[0].kind, Direction.SENDONLY, local_track=track)
+        for sender in senders:
+            self._transceivers[sender] = transceiver
+            self.publisher.media.add_sender(sender)
         self.negotiate()
 
-    def unpublish(self, sender: Sender) -> None:
+    def unpublish(self, senders: Sequence[Sender]) -> None:
         """Stop sending, and offer the section as unused."""
-        transceiver = self._transceivers.pop(sender)
-        transceiver.direction = Direction.INACTIVE
-        transceiver.local_track = None
-        self.publisher.media.remove_sender(sender)
+        for sender in senders:
+            transceiver = self._transceivers.pop(sender)
+            transceiver.direction = Direction.INACTIVE
+            transceiver.local_track = None
+            self.publisher.media.remove_sender(sender)
         self.negotiate()
 
-    def mute(self, sender: Sender, *, muted: bool) -> None:
+    def is_answered(self, senders: Sequence[Sender]) -> bool:
+        """Whether the server has answered the offer of this track, with whatever codecs."""
+        return bool(self._transceivers[senders[0]].codecs)
+
+    def mute(self, senders: Iterable[Sender], *, muted: bool) -> None:
         """Stop sending, or go on."""
-        if muted:
-            sender.mute()
+        for sender in senders:
+            if muted:
+                sender.mute()
+            else:
+                sender.unmute(trio.current_time())
+        self.publisher.connection.reschedule()
+
+    def set_layer(self, sender: Sender, *, stopped: bool) -> None:
+        """Stop one layer, with a goodbye, or go on with it."""
+        if stopped:
+            sender.stop_layer()
+            self.publisher.media.say_goodbye(sender)
         else:
-            sender.unmute(trio.current_time())
-            self.publisher.connection.reschedule()
+            sender.start_layer(trio.current_time())
+        self.publisher.connection.reschedule()
+
+    def restart(self, senders: Sequence[Sender], restarted: Iterable[Sender], cid: str) -> None:
+        """Go on with some of a track's streams as with new ones. Where the description names SSRCs, offer again."""
+        for sender in restarted:
+            self.publisher.media.remove_sender(sender)
+            sender.restart(self.publisher.new_ssrc(), None if sender.rtx_ssrc is None else self.publisher.new_ssrc())
+            self.publisher.media.add_sender(sender)
+        self._transceivers[senders[0]].local_track = _local_track(senders, cid)
+        if any(sender.rid is None for sender in senders):
+            self.negotiate()
+        self.publisher.connection.reschedule()
 
     def close(self) -> None:
         """Give all sockets back, for links that were never started too."""
@@ -266,6 +295,13 @@ class Connections:
             ssrc,
             payload_type=codec.payload_type,
             rtx_ssrc=rtx_ssrc,
+            mime=codec.mime,
+            watch=self._watch,
         )
         self.received[sid] = track
         return track
+
+
+def _local_track(senders: Sequence[Sender], cid: str) -> LocalTrack:
+    encodings = tuple(LocalEncoding(sender.ssrc, sender.rtx_ssrc, sender.rid) for sender in senders)
+    return LocalTrack("visitor", cid, senders[0].ssrc, senders[0].rtx_ssrc, encodings if len(encodings) > 1 else ())

@@ -9,12 +9,12 @@ import trio
 
 from rtp.datachannel import ChannelParameters, DataChannels
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
 from rtp.ice.candidates import Candidate, host_candidate, new_credentials, parse_candidate
 from rtp.ice.controlling import IceControllingAgent
 from rtp.ice.outputs import ConsentLost, IceOutput
 from rtp.sctp.association import SctpAssociation
-from rtp.sdp.codecs import Codec
+from rtp.sdp.codecs import H264, Codec
 from rtp.sdp.description import Setup
 from rtp.sdp.negotiation import Negotiation
 from rtp.sdp.transceiver import Capabilities, LocalTransport, Transceiver
@@ -25,13 +25,20 @@ from sfu.transport.endpoint import UdpEndpoint
 from triforium.visitor.media import VisitorMedia
 from triforium.visitor.sending import Sender
 from triforium.visitor.socket import MovableSocket
+from triforium.visitor.sources import VP8
 from triforium.visitor.world import VisitorWorld
+
+_VIDEO_FEEDBACK: Final = ("goog-remb", "ccm fir", "nack", "nack pli")
+_H264_FORMAT: Final = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 
 CAPABILITIES: Final = Capabilities(
     audio=(Codec("audio/opus", 111, 48_000, 2, "minptime=10;useinbandfec=1", ("nack",)),),
-    video=(Codec("video/VP8", 96, 90_000, 1, "", ("goog-remb", "ccm fir", "nack", "nack pli"), 97),),
+    video=(
+        Codec(VP8, 96, 90_000, 1, "", _VIDEO_FEEDBACK, 97),
+        Codec(H264, 102, 90_000, 1, _H264_FORMAT, _VIDEO_FEEDBACK, 103),
+    ),
     audio_extensions=(MID, AUDIO_LEVEL, ABS_SEND_TIME),
-    video_extensions=(MID, ABS_SEND_TIME),
+    video_extensions=(MID, RID, REPAIRED_RID, ABS_SEND_TIME),
 )
 """What a visitor sends and receives."""
 
@@ -148,9 +155,9 @@ class Link:
         self.connection.close()
 
     def start_sender(self, sender: Sender, transceiver: Transceiver) -> None:
-        """Send as the section was agreed, if it was."""
-        if transceiver.mid is not None and transceiver.codecs and transceiver.current_direction.sends:
-            codec = transceiver.codecs[0]
+        """Send as the section was agreed, if it was, and with the sender's codec."""
+        codec = next((codec for codec in transceiver.codecs if codec.mime == sender.mime), None)
+        if transceiver.mid is not None and codec is not None and transceiver.current_direction.sends:
             sender.agree(codec.payload_type, transceiver.mid, transceiver.extensions, codec.rtx_payload_type)
             self.media.transport_changed()
 

@@ -8,6 +8,7 @@ import trio
 from rtp.errors import DecodeError
 from rtp.packet import parse_header
 from rtp.rtcp.compound import RtcpPacket, parse_compound, serialize_compound
+from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
 from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
@@ -55,6 +56,11 @@ class VisitorMedia:
         self._tracks: dict[Ssrc, ReceivedTrack] = {}
         self._repairs: dict[Ssrc, ReceivedTrack] = {}
         self._report_at: float | None = None
+
+    def say_goodbye(self, sender: Sender) -> None:
+        """Tell the server that nothing more comes of an SSRC for now, as browsers do of a layer that they stop."""
+        if sender.packets and self._connection.connected:
+            self._send([ReceiverReport(self._ssrc), Goodbye((sender.ssrc,))])
 
     def add_sender(self, sender: Sender) -> None:
         """Send `sender`'s packets here, as soon as the connection is up."""

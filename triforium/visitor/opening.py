@@ -10,6 +10,7 @@ import trio
 from rtp.units import Address
 from triforium.visitor.connections import Habits
 from triforium.visitor.plan import MediaPlan
+from triforium.visitor.receiving import Watch
 from triforium.visitor.signal import SignalConnection
 from triforium.visitor.visitor import GOODBYE_SECONDS, Visitor
 from triforium.visitor.world import VisitorWorld
@@ -27,6 +28,7 @@ async def open_visitor(
     auto_subscribe: bool = True,
     use_json: bool = False,
     resumes: bool = False,
+    watch: Watch | None = None,
 ) -> AsyncIterator[Visitor]:
     """Join a room, be in it inside the block, and leave it with the block.
 
@@ -40,6 +42,7 @@ async def open_visitor(
         auto_subscribe: whether to get every track that anybody publishes.
         use_json: whether to send JSON text frames.
         resumes: whether to come back and go on with the session when the signal connection dies.
+        watch: called with each packet of a track that comes, once; it neither raises nor waits.
 
     Raises:
         JoinRefusedError: the server said no.
@@ -54,6 +57,7 @@ async def open_visitor(
         plan=plan,
         auto_subscribe=auto_subscribe,
         resumes=resumes,
+        watch=watch,
         knock=partial(_knock, world, parse_server(server), use_json),
     )
     try:

@@ -10,13 +10,16 @@ from triforium.visitor.sending import Sender
 
 
 class Publication:
-    """A published track. `info` is what the server answered to our wish to publish it."""
+    """A published track. `info` is what the server answered to our wish to publish it.
+
+    `senders` are its layers, in the order in which they were published; `sender` is the first, or the only one.
+    """
 
     def __init__(
         self,
         info: TrackInfo,
         cid: str,
-        sender: Sender,
+        senders: tuple[Sender, ...],
         connections: Connections,
         send: Callable[[SignalRequest], None],
     ) -> None:
@@ -24,7 +27,8 @@ class Publication:
         self.cid = cid
         self.is_over = False
         self.sid = info.sid
-        self.sender = sender
+        self.senders = senders
+        self.sender = senders[0]
         self._connections = connections
         self._send = send
 
@@ -35,10 +39,23 @@ class Publication:
 
     def mute(self, muted: bool) -> None:  # noqa: FBT001 - there is nothing else that it could mean
         """Stop sending, or go on, and tell the server."""
-        self._connections.mute(self.sender, muted=muted)
+        self._connections.mute(self.senders, muted=muted)
         self._send(SignalRequest(mute=MuteTrackRequest(sid=self.sid, muted=muted)))
+
+    def stop_layer(self, index: int) -> None:
+        """Send no more of one layer, as browsers do that cannot afford it; the others go on."""
+        self._connections.set_layer(self.senders[index], stopped=True)
+
+    def start_layer(self, index: int) -> None:
+        """Go on with it, on the same SSRC, with a key frame."""
+        self._connections.set_layer(self.senders[index], stopped=False)
+
+    def restart(self, *indices: int) -> None:
+        """Go on with these layers, or all if none are named, on new SSRCs, with new numbers and clocks."""
+        restarted = [self.senders[index] for index in indices or range(len(self.senders))]
+        self._connections.restart(self.senders, restarted, self.cid)
 
     def unpublish(self) -> None:
         """Take the track away: it cannot come back."""
         self.is_over = True
-        self._connections.unpublish(self.sender)
+        self._connections.unpublish(self.senders)

@@ -1,8 +1,9 @@
 """What a visitor receives: each track is counted, checked against the samples, and nothing is played. Does no I/O."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from rtp.nack import NackGenerator, NackStatistics, Request
 from rtp.packet import RtpHeader, parse_header, payload_end
@@ -12,6 +13,7 @@ from rtp.reception import Reception, Verdict
 from rtp.rtcp.reports import ReportBlock
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Ssrc
+from triforium.visitor.sources import VP8
 
 REMEMBERED_ARRIVALS: Final = 512
 """How many arrivals of packets are kept for each track."""
@@ -48,6 +50,25 @@ class TrackStatistics:
     nacks: NackStatistics
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedPacket:
+    """A packet of a track that had not come before, first hand or sent again.
+
+    `sequence` is unwrapped, `timestamp` is as sent; the payload is without padding.
+    """
+
+    sequence: int
+    timestamp: int
+    marker: bool
+    payload_type: int
+    payload: bytes
+    arrived_at: float
+
+
+Watch: TypeAlias = Callable[["ReceivedTrack", ReceivedPacket], None]
+"""Who looks at each packet as it comes."""
+
+
 class ReceivedTrack:
     """Keeps the books on a track that somebody else publishes, and asks for what is missing. Does no I/O."""
 
@@ -61,12 +82,17 @@ class ReceivedTrack:
         *,
         payload_type: int,
         rtx_ssrc: Ssrc | None = None,
+        mime: str = VP8,
+        watch: Watch | None = None,
     ) -> None:
         self.sid = sid
         self.kind = kind
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
+        self.mime = mime
         self._payload_type = payload_type
+        self._watch = watch
+        self._key_frame_wanted = False
         self._nacks = NackGenerator()
         self._known_payloads = known_payloads
         self._reception = Reception(clock_rate)
@@ -132,9 +158,11 @@ class ReceivedTrack:
         self._arrivals.append(now)
         if self._first_arrival is None:
             self._first_arrival = now
+        if self._watch is not None:
+            self._watch(self, _received(arrival.sequence, header, payload, now))
         if not payload:
             return
-        if self.kind is MediaKind.VIDEO:
+        if self._is_vp8:
             payload = self._open_vp8(payload, header, verdict, now)
         if payload not in self._known_payloads:
             self._unknown_payloads += 1
@@ -158,13 +186,22 @@ class ReceivedTrack:
             number & 0xFFFF for output in outputs if isinstance(output, Request) for number in output.sequences
         )
 
+    def request_key_frame(self) -> None:
+        """Ask for a key frame with the next packet that comes, if none was asked for in the last second."""
+        self._key_frame_wanted = True
+
     def wants_key_frame(self, now: float) -> bool:
         """Say whether to ask for a key frame now: video came, and nothing to start it with. At most once a second."""
-        waits = self.kind is MediaKind.VIDEO and self._first_arrival is not None and self._last_key_frame is None
-        if not waits or now < self._pli_at + PLI_INTERVAL_SECONDS:
+        waits = self._is_vp8 and self._first_arrival is not None and self._last_key_frame is None
+        if not (waits or self._key_frame_wanted) or now < self._pli_at + PLI_INTERVAL_SECONDS:
             return False
         self._pli_at = now
+        self._key_frame_wanted = False
         return True
+
+    @property
+    def _is_vp8(self) -> bool:
+        return self.kind is MediaKind.VIDEO and self.mime == VP8
 
     def _open_vp8(self, payload: bytes, header: RtpHeader, verdict: Verdict, now: float) -> bytes:
         """Look at the VP8 descriptor and return what follows it."""
@@ -178,3 +215,7 @@ class ReceivedTrack:
             self._picture_gaps += expected not in {None, descriptor.picture_id}
             self._picture_id = descriptor.picture_id
         return payload[descriptor.size :]
+
+
+def _received(sequence: int, header: RtpHeader, payload: bytes, now: float) -> ReceivedPacket:
+    return ReceivedPacket(sequence, header.timestamp, header.marker, header.payload_type, payload, now)

@@ -1,13 +1,13 @@
 """A participant of our own: joins by token, publishes samples, subscribes, and tells what came."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
 import trio
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo, TrackSource, TrackType
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo, TrackSource, TrackType, VideoQuality
 from livekit.protocol.rtc import (
     AddTrackRequest,
     JoinResponse,
@@ -16,14 +16,17 @@ from livekit.protocol.rtc import (
     RequestResponse,
     SignalRequest,
     SignalResponse,
+    SimulcastCodec,
     SubscriptionPermission,
     SyncState,
     TrackPublishedResponse,
     UpdateSubscription,
+    UpdateTrackSettings,
 )
 
 from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
-from rtp.sdp.codecs import MediaKind
+from rtp.sdp.codecs import H264, MediaKind
+from rtp.units import Rid
 from sfu.errors import PeerConnectionLostError
 from sfu.notifier import Notifier
 from sfu.transport.connection import PeerConnection
@@ -34,10 +37,12 @@ from triforium.visitor.joining import dual_path, single_path
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.publication import Publication
-from triforium.visitor.receiving import ReceivedTrack
+from triforium.visitor.receiving import ReceivedTrack, Watch
 from triforium.visitor.roster import Roster
-from triforium.visitor.sending import AudioSource, Sender, Source, Vp8Source
+from triforium.visitor.sending import Sender
 from triforium.visitor.signal import SignalConnection, SignalMessage
+from triforium.visitor.simulcast import Layer, sample_layers
+from triforium.visitor.sources import AudioSource, Source, Vp8Source
 from triforium.visitor.world import VisitorWorld
 
 REMEMBERED_MESSAGES: Final = 4_096
@@ -75,6 +80,7 @@ class Visitor:
         plan: MediaPlan | None = None,
         auto_subscribe: bool = True,
         resumes: bool = False,
+        watch: Watch | None = None,
         knock: Callable[[str, str], Awaitable[SignalConnection]],
     ) -> None:
         self.join = JoinResponse()
@@ -115,6 +121,7 @@ class Visitor:
             send=self._send,
             start=self._start_link,
             tell=self._tell,
+            watch=watch,
         )
         self.data = VisitorData(self._connections.publisher.connection)
 
@@ -146,16 +153,61 @@ class Visitor:
     async def publish_audio(self, *, name: str = "", source: TrackSource = TrackSource.MICROPHONE) -> Publication:
         """Publish the tone; return once it was agreed on. Raises PublishRefusedError or LeftError."""
         request = AddTrackRequest(type=TrackType.AUDIO, name=name, source=source)
-        return await self._publish(MediaKind.AUDIO, AudioSource(self._plan), request)
+        return await self._publish(MediaKind.AUDIO, [(None, AudioSource(self._plan))], request)
 
-    async def publish_video(self, *, name: str = "", source: TrackSource = TrackSource.CAMERA) -> Publication:
-        """Publish the VP8 loop, in one layer; return once it was agreed on. Raises as `publish_audio`."""
+    async def publish_video(
+        self, *, name: str = "", source: TrackSource = TrackSource.CAMERA, media: Source | None = None
+    ) -> Publication:
+        """Publish `media`, by default the VP8 loop, in one layer; return once it was agreed on.
+
+        Raises as `publish_audio`.
+        """
+        media = media or Vp8Source(self._plan, self._world.random)
         request = AddTrackRequest(type=TrackType.VIDEO, name=name, source=source, width=64, height=48)
-        return await self._publish(MediaKind.VIDEO, Vp8Source(self._plan, self._world.random), request)
+        return await self._publish(MediaKind.VIDEO, [(None, media)], request)
+
+    async def publish_simulcast(
+        self,
+        *,
+        name: str = "",
+        source: TrackSource = TrackSource.CAMERA,
+        layers: Sequence[Layer] | None = None,
+        by_ssrc: bool = False,
+    ) -> Publication:
+        """Publish one track in several layers, by default three of the VP8 loop; return once it was agreed on.
+
+        The packets name their layers by rid, as browsers do; or, `by_ssrc`, the description names them by SSRC.
+        Raises as `publish_audio`.
+        """
+        layers = layers or sample_layers(self._plan, self._world.random)
+        largest = max(layers, key=lambda layer: layer.width)
+        request = AddTrackRequest(
+            type=TrackType.VIDEO,
+            name=name,
+            source=source,
+            width=largest.width,
+            height=largest.height,
+            layers=[layer.announcement for layer in layers],
+        )
+        streams = [(None if by_ssrc else layer.rid, layer.media) for layer in layers]
+        return await self._publish(MediaKind.VIDEO, streams, request)
 
     def subscribe(self, sid: str, *, wanted: bool = True) -> None:
         """Ask for a track, or ask not to get it any more."""
         self._send(SignalRequest(subscription=UpdateSubscription(track_sids=[sid], subscribe=wanted)))
+
+    def set_track(
+        self,
+        sid: str,
+        *,
+        disabled: bool = False,
+        quality: VideoQuality = VideoQuality.HIGH,
+        width: int = 0,
+        height: int = 0,
+    ) -> None:
+        """Say how we would like a track: not now, or of a quality, or, if `width` is given, as large as we show it."""
+        setting = UpdateTrackSettings(track_sids=[sid], disabled=disabled, quality=quality, width=width, height=height)
+        self._send(SignalRequest(track_setting=setting))
 
     def send(self, request: SignalRequest) -> None:
         """Send any message."""
@@ -446,9 +498,14 @@ class Visitor:
         self.roster.join(join)
         self._connections.joined(join)
 
-    async def _publish(self, kind: MediaKind, source: Source, request: AddTrackRequest) -> Publication:
+    async def _publish(
+        self, kind: MediaKind, streams: Sequence[tuple[Rid | None, Source]], request: AddTrackRequest
+    ) -> Publication:
         dice = self._world.random
         request.cid = dice.randbytes(8).hex()
+        mime = streams[0][1].mime
+        if mime == H264:  # else the server takes what stands first in our offer
+            request.simulcast_codecs.append(SimulcastCodec(codec="h264", cid=request.cid))
         self._announced[request.cid] = request
         self._send(SignalRequest(add_track=request))
         await self.wait_until(lambda: request.cid in self._published or request.cid in self._refused)
@@ -456,14 +513,20 @@ class Visitor:
         if (refusal := self._refused.pop(request.cid, None)) is not None:
             raise PublishRefusedError(RequestResponse.Reason.Name(refusal.reason), refusal.message)
         info = self._published.pop(request.cid)
+        senders = tuple(self._new_sender(kind, rid, source) for rid, source in streams)
+        publication = Publication(info, request.cid, senders, self._connections, self._send)
+        self._publications.append(publication)
+        self._connections.publish(senders, request.cid)
+        await self.wait_until(lambda: self._connections.is_answered(senders))
+        if not senders[0].is_agreed:
+            publication.unpublish()
+            raise PublishRefusedError("UNSUPPORTED_TYPE", f"the server does not take {mime}")
+        return publication
+
+    def _new_sender(self, kind: MediaKind, rid: Rid | None, source: Source) -> Sender:
         link = self._connections.publisher
         rtx_ssrc = link.new_ssrc() if kind is MediaKind.VIDEO else None
-        sender = Sender(kind, source, link.new_ssrc(), dice, rtx_ssrc)
-        publication = Publication(info, request.cid, sender, self._connections, self._send)
-        self._publications.append(publication)
-        self._connections.publish(sender, request.cid)
-        await self.wait_until(lambda: sender.is_agreed)
-        return publication
+        return Sender(kind, source, link.new_ssrc(), self._world.random, rtx_ssrc, rid=rid)
 
     # Helpers
 

@@ -22,7 +22,8 @@ from triforium.testing import open_network
 from triforium.visitor.connections import DEBOUNCE_SECONDS, Connections, Habits
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
-from triforium.visitor.sending import AudioSource, Sender
+from triforium.visitor.sending import Sender
+from triforium.visitor.sources import AudioSource
 from triforium.visitor.world import VisitorWorld, memory_world
 
 CERTIFICATE = Certificate.generate(not_before=datetime(2026, 1, 1, tzinfo=UTC))
@@ -172,7 +173,7 @@ async def test_what_is_published_stands_in_the_next_offer_until_it_is_taken_away
         desk.connections.take_answer(server_answer(server, desk.connections.first_offer()))
         sender = Sender(MediaKind.AUDIO, AudioSource(MediaPlan()), Ssrc(99), Random(3))
 
-        desk.connections.publish(sender, "the-cid")
+        desk.connections.publish([sender], "the-cid")
         desk.connections.offer()
         desk.connections.take_answer(server_answer(server, desk.last("offer")))
 
@@ -181,7 +182,7 @@ async def test_what_is_published_stands_in_the_next_offer_until_it_is_taken_away
         assert (section.remote_track.track_id, section.remote_track.encodings[0].ssrc) == ("the-cid", 99)
         assert sender.is_agreed
 
-        desk.connections.unpublish(sender)
+        desk.connections.unpublish([sender])
         desk.connections.offer()
         desk.connections.take_answer(server_answer(server, desk.last("offer")))
 
@@ -224,7 +225,7 @@ async def test_without_fast_publish_the_publisher_is_offered_when_there_is_somet
         desk.connections.take_offer(SessionDescription(type="offer", sdp=subscriber.create_offer(), id=42))
         assert desk.kinds() == ["answer", "trickle"]
 
-        desk.connections.publish(Sender(MediaKind.AUDIO, AudioSource(MediaPlan()), Ssrc(99), Random(3)), "cid")
+        desk.connections.publish([Sender(MediaKind.AUDIO, AudioSource(MediaPlan()), Ssrc(99), Random(3))], "cid")
         desk.connections.offer()
 
         assert desk.kinds() == ["answer", "trickle", "offer", "trickle"]

@@ -5,7 +5,8 @@ from rtp.sdp.codecs import MediaKind
 from rtp.units import Mid, Ssrc
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.receiving import REMEMBERED_ARRIVALS, ReceivedTrack
-from triforium.visitor.sending import Sender, Vp8Source
+from triforium.visitor.sending import Sender
+from triforium.visitor.sources import Vp8Source
 
 SSRC = Ssrc(5)
 PLAN = MediaPlan()
@@ -82,3 +83,28 @@ def test_nothing_is_reported_before_the_first_packet() -> None:
     block = track.report_block(1.0)
     assert block is not None
     assert (block.ssrc, block.packets_lost) == (SSRC, 0)
+
+
+def test_who_watches_sees_each_packet_once_and_can_ask_for_a_key_frame() -> None:
+    packets = video_packets(4)
+    seen: list[tuple[int, bytes]] = []
+    track = ReceivedTrack(
+        "TR_x",
+        MediaKind.VIDEO,
+        90_000,
+        PLAN.known_payloads(),
+        SSRC,
+        payload_type=96,
+        watch=lambda _, packet: seen.append((packet.sequence & 0xFFFF, packet.payload)),
+    )
+
+    receive(track, [packets[0], packets[2], packets[2], packets[1]])
+
+    headers = [parse_header(packet) for packet in packets]
+    expected = [(headers[at].sequence, packets[at][headers[at].size :]) for at in (0, 2, 1)]
+    assert seen == expected
+    assert not track.wants_key_frame(5.0)
+    track.request_key_frame()
+    assert [track.wants_key_frame(now) for now in (5.0, 7.0)] == [True, False]
+    track.request_key_frame()
+    assert [track.wants_key_frame(now) for now in (5.5, 6.0)] == [False, True]

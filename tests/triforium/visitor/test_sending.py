@@ -3,15 +3,16 @@ from random import Random
 
 import pytest
 
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, parse_audio_level, parse_extensions
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, parse_audio_level, parse_extensions
 from rtp.packet import parse_header
 from rtp.payload.vp8 import is_keyframe, parse_vp8
 from rtp.sdp.codecs import MediaKind
 from rtp.serial import ntp_time
-from rtp.units import Mid, Ssrc
+from rtp.units import Mid, Rid, Ssrc
 from triforium.visitor.plan import CALL_PLAN, MediaPlan
 from triforium.visitor.receiving import ReceivedTrack
-from triforium.visitor.sending import AudioSource, Sender, Vp8Source
+from triforium.visitor.sending import Sender
+from triforium.visitor.sources import AudioSource, Vp8Source
 
 SSRC = Ssrc(77)
 
@@ -166,3 +167,63 @@ def test_all_that_is_sent_by_a_plan_is_known_to_who_receives_by_it(plan: MediaPl
     assert (heard.packets, heard.unknown_payloads, heard.lost) == (8 * plan.audio_packets_per_second, 0, 0)
     assert (seen.frames, seen.key_frames, seen.unknown_payloads) == (8 * plan.video_frames_per_second, 1, 0)
     assert (seen.picture_gaps, seen.suspects, seen.restarts) == (0, 0, 0)
+
+
+def layer_sender() -> Sender:
+    source = Vp8Source(MediaPlan(), Random(2))
+    sender = Sender(MediaKind.VIDEO, source, SSRC, Random(1), Ssrc(78), rid=Rid("h"))
+    sender.agree(96, Mid("4"), {MID: 4, RID: 10, REPAIRED_RID: 11}, 97)
+    return sender
+
+
+def named(packet: bytes) -> dict[int, bytes]:
+    return parse_extensions(packet, parse_header(packet))
+
+
+def test_a_layer_says_its_name_until_it_is_reported_on_and_its_repairs_say_it_for_ever() -> None:
+    sender = layer_sender()
+    (_, first), *_ = run(sender, until=0.1)
+    sender.reported()
+    (_, second), *_ = run(sender, until=0.3)
+    (repair,) = sender.resend([parse_header(second).sequence], 0.3)
+
+    assert [named(first), named(second), named(repair)] == [{4: b"4", 10: b"h"}, {}, {4: b"4", 11: b"h"}]
+
+
+def test_a_stopped_layer_is_silent_and_goes_on_with_its_next_number_and_a_key_frame() -> None:
+    sender = layer_sender()
+    before = [packet for _, packet in run(sender, until=0.5)]
+    sender.stop_layer()
+    assert (sender.next_timeout(), sender.take(3.0)) == (None, [])
+    sender.start_layer(4.0)
+    (time, after), *_ = run(sender, until=4.1)
+
+    assert (time, key_frames([after])) == (4.0, [True])
+    assert parse_header(after).sequence == parse_header(before[-1]).sequence + 1
+
+
+def test_a_muted_layer_stays_silent_when_it_is_started() -> None:
+    sender = layer_sender()
+    sender.start(0.0)
+    sender.stop_layer()
+    sender.mute()
+    sender.start_layer(1.0)
+    assert sender.next_timeout() is None
+    sender.unmute(2.0)
+    assert sender.next_timeout() == 2.0
+
+
+def test_a_restarted_layer_is_somebody_else_with_the_same_name() -> None:
+    sender = layer_sender()
+    before = [packet for _, packet in run(sender, until=0.5)]
+    sender.reported()
+    sender.restart(Ssrc(99), Ssrc(100))
+    after = [packet for _, packet in run(sender, until=1.0)]
+
+    old, new = parse_header(before[-1]), parse_header(after[0])
+    assert (new.ssrc, named(after[0])) == (99, {4: b"4", 10: b"h"})
+    assert key_frames(after)[0]
+    assert new.sequence != old.sequence + 1
+    assert new.timestamp != (old.timestamp + 18_000) % 2**32
+    assert sender.packets == len(after)
+    assert not sender.resend([old.sequence], 1.0), "what it was before is forgotten"

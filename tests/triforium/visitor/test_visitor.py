@@ -9,6 +9,7 @@ import trio
 from livekit.protocol.models import DisconnectReason, ParticipantInfo
 from trio.testing import MockClock
 
+from sfu.media.receiver import Receiver
 from triforium.app import Server
 from triforium.testing import Link, Network, open_network
 from triforium.testing.world import serve_in_memory, simulation_certificate
@@ -67,6 +68,13 @@ class House:
             use_json=use_json,
             auto_subscribe=auto_subscribe,
         )
+
+    def receiver(self, sid: str) -> Receiver:
+        (room,) = self.server.rooms
+        tracks = [
+            track for participant in room.participants.values() for track in participant.publisher.publications.values()
+        ]
+        return next(track.media.receiver for track in tracks if track.media.sid == sid)
 
 
 @pytest.fixture
@@ -293,3 +301,60 @@ async def test_a_visitor_that_is_cancelled_says_goodbye(autojump_clock: MockCloc
 
         await alice.wait_until(lambda: "bob" not in alice.participants)
         assert trio.current_time() - began < 9, "a visitor that vanished would be missed after 15 s more"
+
+
+@both_layouts
+async def test_simulcast_is_published_in_layers_each_of_which_stops_goes_on_and_starts_anew(
+    house: House, single: bool, autojump_clock: MockClock
+) -> None:
+    async with house.visit("alice", single=single) as alice, house.visit("bob", single=single) as bob:
+        publication = await alice.publish_simulcast()
+        assert [layer.rid for layer in publication.info.layers] == ["", "", ""], "told once the description has come"
+        await bob.wait_until(lambda: packets_of(bob, publication.sid) >= 5)
+        (track,) = bob.participants["alice"].tracks
+        assert track.simulcast
+        assert [layer.rid for layer in track.layers] == ["q", "h", "f"]
+        receiver = house.receiver(publication.sid)
+        streams = receiver.statistics().streams
+        assert {ssrc: stream.layer for ssrc, stream in streams.items()} == {
+            sender.ssrc: layer for layer, sender in enumerate(publication.senders)
+        }
+
+        quarter, _, full = publication.senders
+        sent = [sender.packets for sender in publication.senders]
+        publication.stop_layer(2)
+        await trio.sleep(1)
+        assert full.ssrc not in receiver.streams
+        assert (full.packets, quarter.packets) == (sent[2], sent[0] + 5)
+        publication.start_layer(2)
+        await trio.sleep(1)
+        assert receiver.streams[full.ssrc].layer == 2
+
+        old = full.ssrc
+        publication.restart(2)
+        await trio.sleep(1)
+        assert full.ssrc != old
+        assert receiver.statistics().streams[full.ssrc].is_active
+
+
+async def test_simulcast_can_name_its_layers_by_ssrc(house: House, autojump_clock: MockClock) -> None:
+    async with house.visit("alice") as alice, house.visit("bob") as bob:
+        publication = await alice.publish_simulcast(by_ssrc=True)
+        await bob.wait_until(lambda: packets_of(bob, publication.sid) >= 5)
+        offer = next(each.content.offer.sdp for each in reversed(alice.messages) if each.kind == "offer")
+        assert f"ssrc-group:SIM {' '.join(str(sender.ssrc) for sender in publication.senders)}" in offer
+
+
+async def test_a_track_is_disabled_and_enabled_as_its_subscriber_wishes(
+    house: House, autojump_clock: MockClock
+) -> None:
+    async with house.visit("alice") as alice, house.visit("bob") as bob:
+        sid = (await alice.publish_video()).sid
+        await bob.wait_until(lambda: packets_of(bob, sid) >= 5)
+        bob.set_track(sid, disabled=True)
+        await trio.sleep(1)
+        came = packets_of(bob, sid)
+        await trio.sleep(1)
+        assert packets_of(bob, sid) == came
+        bob.set_track(sid)
+        await bob.wait_until(lambda: packets_of(bob, sid) > came)
