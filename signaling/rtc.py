@@ -181,7 +181,7 @@ def _with_own_metadata(claims: Claims, grant: VideoGrant, join: JoinRequest) -> 
     return msgspec.structs.replace(
         claims,
         metadata=join.metadata or claims.metadata,
-        attributes=claims.attributes | dict(join.participant_attributes),
+        attributes=claims.attributes | {name: value for name, value in join.participant_attributes.items() if value},
     )
 
 

@@ -16,8 +16,10 @@ from rtp.errors import DecodeError, RemoteProtocolError
 from rtp.ice.candidates import parse_candidate
 from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, RoomFullError, UnknownPresetError
 from sfu.model import TrackSid
+from sfu.room.moderation import update_subscriptions
 from sfu.room.outgoing import Outgoing
 from sfu.room.participant import Joining, Participant
+from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import leave_request
 from sfu.room.publisher import RefusedError
 from sfu.room.room import Room
@@ -174,6 +176,8 @@ class SignalSession:
                     self._simulate(request.simulate)
                 case "sync_state":
                     self._receive_sync_state(request.sync_state)
+                case "update_metadata":
+                    self._receive_update_metadata(request.update_metadata)
                 case "leave":
                     self._room.remove(self.participant, CloseReason.CLIENT_LEFT)
                 case "ping":
@@ -204,12 +208,12 @@ class SignalSession:
             self.participant.tell(refusal.response(trickle=trickle))
 
     def _receive_subscription(self, subscription: rtc.UpdateSubscription) -> None:
-        sids = dict.fromkeys(subscription.track_sids)
-        for tracks in subscription.participant_tracks:
-            sids.update(dict.fromkeys(tracks.track_sids))
-        for sid in sids:
-            self.participant.set_wanted(TrackSid(sid), wanted=subscription.subscribe)
-        self.participant.reconcile()
+        update_subscriptions(
+            self.participant,
+            subscription.track_sids,
+            subscription.participant_tracks,
+            wanted=subscription.subscribe,
+        )
 
     def _simulate(self, scenario: rtc.SimulateScenario) -> None:
         """Do to the client what it asks for, to see how it bears that."""
@@ -236,6 +240,25 @@ class SignalSession:
         self.participant.sync(state)
         if state.HasField("subscription"):
             self._receive_subscription(state.subscription)
+
+    def _receive_update_metadata(self, update: rtc.UpdateParticipantMetadata) -> None:
+        try:
+            self._update_metadata(ProfileChange(update.name, update.metadata, update.attributes))
+        except RefusedError as refusal:
+            self.participant.tell(refusal.response(update_metadata=update))
+            return
+        if update.request_id:
+            response = rtc.RequestResponse(request_id=update.request_id, update_metadata=update)
+            self.participant.tell(rtc.SignalResponse(request_response=response))
+
+    def _update_metadata(self, change: ProfileChange) -> None:
+        if not self.participant.grant.may_update_own_metadata:
+            reason = rtc.RequestResponse.NOT_ALLOWED
+            raise RefusedError(reason, "does not have permission to update own metadata")
+        try:
+            change_profile(self.participant, change, self._room.environment.limits)
+        except LimitExceededError as error:
+            raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, f"exceeds {error.what.value} limit") from error
 
     def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
         for sid in setting.track_sids:

@@ -136,7 +136,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         surroundings.authority,
     )
     twirp = TwirpServer(config.keys, surroundings.wall)
-    api = twirp.handlers(RoomService(rooms).service(), *absent_services(rooms))
+    api = twirp.handlers(RoomService(rooms, config.room.enable_remote_unmute).service(), *absent_services(rooms))
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)

@@ -105,6 +105,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     empty_timeout: Seconds = 300
     departure_timeout: Seconds = 20
     max_participants: Count = 0
+    enable_remote_unmute: bool = False
     room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property

@@ -12,9 +12,8 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     prometheus_port psrpc redis region signal_relay sip trace turn video webhook
     limit.bytes_per_sec limit.num_tracks limit.signal_message_size_limit limit.subscription_limit_audio
     limit.subscription_limit_video
-    room.create_room_attempts room.create_room_timeout room.enable_full_room_in_webhooks room.enable_remote_unmute
-    room.enabled_codecs
-    room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
+    room.create_room_attempts room.create_room_timeout room.enable_full_room_in_webhooks
+    room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
     room.sync_streams room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control
     rtc.data_track_target_latency rtc.datachannel_lossy_target_latency rtc.datachannel_slow_threshold

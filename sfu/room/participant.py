@@ -81,6 +81,8 @@ class Participant:
         self.wishes = Wishes(automatic=joining.auto_subscribe)
         self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
+        self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
+        """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
         self._closing = trio.Event()
         self._connected = trio.Event()
         self._told_candidates: dict[rtc.SignalTarget, str] = {}
@@ -113,11 +115,6 @@ class Participant:
     def is_hidden(self) -> bool:
         """Whether nobody is told of it."""
         return self.grant.hidden
-
-    @property
-    def subscriber_is_primary(self) -> bool:
-        """Whether the connection that makes the participant active is the one that we offer."""
-        return not self.is_single and self.grant.may_subscribe
 
     def summary(self) -> str:
         """Say in one line, for the log, how the session went."""
@@ -172,6 +169,12 @@ class Participant:
             return
         for sid in state.track_sids_disabled:
             self.set_disabled(TrackSid(sid), disabled=True)
+
+    def set_claims(self, claims: Claims) -> None:
+        """Take changed claims: everybody is told at once, and the client gets a token that says them."""
+        self.claims = claims
+        self._room.news.changed(self, immediately=True)
+        self._tell_token()
 
     def tell(self, response: rtc.SignalResponse) -> None:
         """Queue a message for the client alone."""

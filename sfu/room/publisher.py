@@ -46,11 +46,18 @@ class RefusedError(Exception):
         add_track: rtc.AddTrackRequest | None = None,
         mute: rtc.MuteTrackRequest | None = None,
         trickle: rtc.TrickleRequest | None = None,
+        update_metadata: rtc.UpdateParticipantMetadata | None = None,
     ) -> rtc.SignalResponse:
         """Return the answer, with the request that it answers."""
         return rtc.SignalResponse(
             request_response=rtc.RequestResponse(
-                reason=self.reason, message=str(self), add_track=add_track, mute=mute, trickle=trickle
+                request_id=update_metadata.request_id if update_metadata is not None else 0,
+                reason=self.reason,
+                message=str(self),
+                add_track=add_track,
+                mute=mute,
+                trickle=trickle,
+                update_metadata=update_metadata,
             )
         )
 
@@ -100,6 +107,7 @@ class Publisher:
         self._gone = Totals()
         self._pending: dict[str, PendingTrack] = {}
         self._by_mid: dict[Mid, Publication] = {}
+        self._taken_back: set[str] = set()  # SDP's ids of tracks that the client still describes
 
     def add_track(self, request: rtc.AddTrackRequest, grant: VideoGrant) -> models.TrackInfo:
         """Take the announcement of a track.
@@ -107,7 +115,7 @@ class Publisher:
         Raises:
             RefusedError: the participant may not publish it, or it is of no kind that we know, or there are too many.
         """
-        source = models.TrackSource.Name(request.source).lower()
+        source = _source_name(request.source)
         if not grant.may_publish_source(source):
             raise RefusedError(rtc.RequestResponse.NOT_ALLOWED, f"not allowed to publish a track from {source}")
         if request.type not in _KINDS:
@@ -120,6 +128,7 @@ class Publisher:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "a track with this cid is published already")
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
+        self._taken_back.discard(request.cid)
         enabled = [codec.mime for codec in self.peer.receives.codecs(_KINDS[request.type])]
         info = _track_info(request, self._new_sid(request), enabled)
         self._pending[request.cid] = PendingTrack(
@@ -150,6 +159,15 @@ class Publisher:
                 return
         raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track")
 
+    def take_back(self, grant: VideoGrant) -> list[TrackSid]:
+        """Unpublish what `grant` does not allow, and forget what was announced of it; return what was published."""
+        self._pending = {cid: each for cid, each in self._pending.items() if _allows(grant, each.info)}
+        forbidden = [(mid, each) for mid, each in self._by_mid.items() if not _allows(grant, each.info)]
+        for mid, publication in forbidden:
+            self._taken_back.add(publication.sdp_track_id)
+            self._unpublish(mid, publication)
+        return [publication.media.sid for _, publication in forbidden]
+
     def prepare_answer(self) -> None:
         """Say, between an offer and its answer, which codec we would like best for each announced track."""
         for transceiver in self._sending():
@@ -161,6 +179,7 @@ class Publisher:
 
     def follow_description(self) -> None:
         """Publish and unpublish as the last description says; also once an announcement has come late."""
+        self._taken_back &= {_track_id(transceiver) for transceiver in self.peer.negotiation.transceivers}
         present = {transceiver.mid: transceiver for transceiver in self._sending() if transceiver.mid is not None}
         for mid, publication in list(self._by_mid.items()):
             transceiver = present.get(mid)
@@ -187,7 +206,9 @@ class Publisher:
     def _sending(self) -> Iterable[Transceiver]:
         """Yield the sections in which the client sends something that we can take."""
         for transceiver in self.peer.negotiation.transceivers:
-            if transceiver.remote_track is not None and transceiver.codecs:
+            if transceiver.remote_track is None or not transceiver.codecs:
+                continue
+            if transceiver.remote_track.track_id not in self._taken_back:
                 yield transceiver
 
     def _match(self, transceiver: Transceiver) -> PendingTrack | None:
@@ -232,6 +253,15 @@ class Publisher:
     def _new_sid(self, request: rtc.AddTrackRequest) -> TrackSid:
         letters = _KIND_LETTERS[request.type] + _SOURCE_LETTERS.get(request.source, "")
         return TrackSid(new_sid(f"TR_{letters}", self._dice))
+
+
+def _allows(grant: VideoGrant, info: models.TrackInfo) -> bool:
+    return grant.may_publish_source(_source_name(info.source))
+
+
+def _source_name(source: models.TrackSource) -> str:
+    """Return a source as tokens spell it."""
+    return models.TrackSource.Name(source).lower()
 
 
 def _track_id(transceiver: Transceiver) -> str:

@@ -187,6 +187,15 @@ class Room:
         self.metadata = metadata
         self._tell_room()
 
+    def permission_changed(self, participant: Participant, *, was_hidden: bool) -> None:
+        """Let who now appears or vanishes do so with its tracks. What it may do itself is told by its own news."""
+        self._people_changed.set()  # it may keep the room open now, or no longer
+        if participant.is_hidden != was_hidden:
+            if participant.is_hidden:
+                self.news.vanished(participant)
+            for person in self.participants.values():
+                person.tracks_changed.notify()
+
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
         unseen = {subscriber.sid} | {person.sid for person in self.participants.values() if person.is_hidden}

@@ -46,6 +46,20 @@ class ParticipantNews:
         else:
             self._pending[participant.identity] = info
 
+    def vanished(self, participant: "Participant") -> None:
+        """Tell the others of somebody who is hidden from now on as of one who has left."""
+        self._pending.pop(participant.identity, None)
+        info = models.ParticipantInfo(
+            sid=participant.sid,
+            identity=participant.identity,
+            state=models.ParticipantInfo.DISCONNECTED,
+            version=participant.version,
+        )
+        outgoing = Outgoing(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
+        for person in self._room.participants.values():
+            if person is not participant:
+                person.tell_all(outgoing)
+
     def flush(self) -> None:
         """Tell what has waited."""
         if self._pending:

@@ -12,14 +12,21 @@ from livekit.protocol.room import (
     ListParticipantsResponse,
     ListRoomsRequest,
     ListRoomsResponse,
+    MuteRoomTrackRequest,
+    MuteRoomTrackResponse,
     RemoveParticipantResponse,
     RoomParticipantIdentity,
+    UpdateParticipantRequest,
     UpdateRoomMetadataRequest,
+    UpdateSubscriptionsRequest,
+    UpdateSubscriptionsResponse,
 )
 
 from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, UnknownPresetError
-from sfu.model import Identity, RoomName
+from sfu.model import Identity, RoomName, TrackSid
+from sfu.room.moderation import mute_track, set_permission, update_subscriptions
 from sfu.room.participant import Participant
+from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import participant_info, room_info
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
@@ -31,9 +38,13 @@ from signaling.wishes import room_wishes
 
 @dataclass(frozen=True, slots=True)
 class RoomService:
-    """Carries out what is asked of the rooms of this process. Each effect is there when its call returns."""
+    """Carries out what is asked of the rooms of this process. Each effect is there when its call returns.
+
+    `remote_unmute` says whether a track that was muted can be unmuted for its publisher, whose microphone it may be.
+    """
 
     rooms: Rooms
+    remote_unmute: bool
 
     def service(self) -> TwirpService:
         """Return the calls that are served, with who may make them."""
@@ -46,6 +57,9 @@ class RoomService:
                 "ListParticipants": Method(may_administer_room, self.list_participants),
                 "GetParticipant": Method(may_administer_room, self.get_participant),
                 "RemoveParticipant": Method(may_administer_room, self.remove_participant),
+                "MutePublishedTrack": Method(may_administer_room, self.mute_published_track),
+                "UpdateParticipant": Method(may_administer_room, self.update_participant),
+                "UpdateSubscriptions": Method(may_administer_room, self.update_subscriptions),
                 "UpdateRoomMetadata": Method(may_administer_room, self.update_room_metadata),
             },
         )
@@ -97,6 +111,32 @@ class RoomService:
         room, participant = self._participant(request.room, request.identity)
         room.remove(participant, CloseReason.PARTICIPANT_REMOVED)
         return RemoveParticipantResponse()
+
+    def mute_published_track(self, request: MuteRoomTrackRequest) -> MuteRoomTrackResponse:
+        """Mute or unmute somebody's track; there is none in the response if it is not published. Raises TwirpError."""
+        if not request.muted and not self.remote_unmute:
+            raise InnerError(ErrorCode.FAILED_PRECONDITION, "remote unmute not enabled")
+        room, participant = self._participant(request.room, request.identity)
+        track = mute_track(room, participant, TrackSid(request.track_sid), muted=request.muted)
+        return MuteRoomTrackResponse(track=track)
+
+    def update_participant(self, request: UpdateParticipantRequest) -> models.ParticipantInfo:
+        """Change what is said of somebody, and what they may do. Raises TwirpError."""
+        room, participant = self._participant(request.room, request.identity)
+        change = ProfileChange(request.name, request.metadata, request.attributes)
+        try:
+            change_profile(participant, change, self.rooms.environment.limits)
+        except LimitExceededError as error:
+            raise too_long(error) from error
+        if request.HasField("permission"):
+            set_permission(room, participant, request.permission)
+        return participant_info(participant)
+
+    def update_subscriptions(self, request: UpdateSubscriptionsRequest) -> UpdateSubscriptionsResponse:
+        """Choose what somebody gets; tracks that are not there yet are noted. Raises TwirpError."""
+        _, participant = self._participant(request.room, request.identity)
+        update_subscriptions(participant, request.track_sids, request.participant_tracks, wanted=request.subscribe)
+        return UpdateSubscriptionsResponse()
 
     def update_room_metadata(self, request: UpdateRoomMetadataRequest) -> models.Room:
         """Change a room's metadata; everybody in it is told. Raises TwirpError."""

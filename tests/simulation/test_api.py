@@ -23,9 +23,6 @@ SERVICES = [
     sip.DESCRIPTOR.services_by_name["SIP"],
 ]
 NOT_YET = {
-    "MutePublishedTrack",
-    "UpdateParticipant",
-    "UpdateSubscriptions",
     "SendData",
     "ForwardParticipant",
     "MoveParticipant",
