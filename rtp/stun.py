@@ -185,6 +185,11 @@ def error_response(transaction_id: bytes, code: int, password: str, *, unknown: 
     return _seal(MessageClass.ERROR, transaction_id, attributes, password)
 
 
+def fingerprint(before: bytes) -> bytes:
+    """Return the FINGERPRINT of what precedes the attribute in a whole message (RFC 8489 §14.7)."""
+    return (zlib.crc32(before) ^ _FINGERPRINT_XOR).to_bytes(_FINGERPRINT_BYTES, "big")
+
+
 def _attributes(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield (type, start, end) of each attribute's value in a message whose header is known to be whole."""
     (length,) = struct.unpack_from("!H", data, 2)
@@ -214,7 +219,7 @@ def _collect(data: bytes) -> tuple[dict[int, bytes], int | None]:
         if ended:
             raise DecodeError("STUN attribute after FINGERPRINT")
         if kind == AttributeType.FINGERPRINT:
-            if data[start:end] != _fingerprint(data[:at]):
+            if data[start:end] != fingerprint(data[:at]):
                 raise DecodeError("wrong STUN FINGERPRINT")
             ended = True
         elif integrity_at is not None:
@@ -281,14 +286,10 @@ def _seal(message_class: MessageClass, transaction_id: bytes, attributes: bytes,
     tail_bytes = 2 * _ATTRIBUTE.size + _INTEGRITY_BYTES + _FINGERPRINT_BYTES
     message = _HEADER.pack(message_type, len(attributes) + tail_bytes, _COOKIE, transaction_id) + attributes
     message += _attribute(AttributeType.MESSAGE_INTEGRITY, _integrity(message, password))
-    return message + _attribute(AttributeType.FINGERPRINT, _fingerprint(message))
+    return message + _attribute(AttributeType.FINGERPRINT, fingerprint(message))
 
 
 def _integrity(before: bytes, password: str) -> bytes:
     """HMAC-SHA1 of what precedes the attribute, the length field set as if the attribute were last (§14.5)."""
     length = len(before) + _ATTRIBUTE.size + _INTEGRITY_BYTES - _HEADER.size
     return hmac.digest(password.encode(), before[:2] + length.to_bytes(2, "big") + before[4:], "sha1")
-
-
-def _fingerprint(before: bytes) -> bytes:
-    return (zlib.crc32(before) ^ _FINGERPRINT_XOR).to_bytes(_FINGERPRINT_BYTES, "big")

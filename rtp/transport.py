@@ -33,6 +33,9 @@ class IceAgent(Protocol):
     def receive(self, data: bytes, path: Path, now: float) -> list[IceOutput]:
         """Take one STUN datagram."""
 
+    def answer_repeat(self, data: bytes, path: Path, now: float) -> bytes | None:
+        """Answer a check that only repeats what was answered before; None to all else, which is for `receive`."""
+
     def is_validated(self, path: Path) -> bool:
         """Say whether a check has proved that the peer is at the far end of `path`."""
 
@@ -134,6 +137,12 @@ class PeerTransport:
             # One forged record would end the association, and a handshake costs a millisecond.
             return self._drop(DropCause.UNVALIDATED_PATH)
         return self._from_dtls(self.dtls.receive(datagram, now), now)
+
+    def answer_repeat(self, datagram: bytes, path: Path, now: float) -> bytes | None:
+        """Return the answer to a consent check that changes nothing; None to all else, which is for `receive`."""
+        answer = self.ice.answer_repeat(datagram, path, now)
+        self._datagrams += answer is not None
+        return answer
 
     def receive_rtp(self, datagram: bytes, path: Path, now: float) -> bytes | None:
         """Return the RTP packet in `datagram`, or None if it was dropped (and counted)."""

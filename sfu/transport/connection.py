@@ -106,16 +106,16 @@ class PeerConnection:
             outputs = self.transport.receive(datagram, path, now)
             if outputs and path in self._paths:
                 self.endpoint.route(path, self)  # an answered check: if another had claimed the path, it is ours again
-                if datagram[0] <= 3 and len(outputs) == 1 and isinstance(answer := outputs[0], Send):
-                    # By far the most of what an idle peer sends, and it moves no timer to an earlier time.
-                    self.endpoint.queue(answer.data, answer.path)
-                    return
             self.perform(outputs)
         elif is_rtcp(datagram):
             if (packet := self.transport.receive_rtcp(datagram, path, now)) is not None and self.media is not None:
                 self.media.receive_rtcp(packet, now)
         elif (packet := self.transport.receive_rtp(datagram, path, now)) is not None and self.media is not None:
             self.media.receive_rtp(packet, now)
+
+    def answer_repeat(self, datagram: bytes, path: Path, now: float) -> bytes | None:
+        """Return the answer to a consent check that changes nothing: by far the most of what an idle peer sends."""
+        return self.transport.answer_repeat(datagram, path, now)
 
     def fail(self, error: Exception) -> None:
         """Let `run` raise `error`, which ends exactly the participant that this connection belongs to."""

@@ -117,7 +117,10 @@ def _run_lite(data: bytes) -> None:
     if scene & SEALED:
         datagram = seal(datagram, password)
     path = MOBILE if scene & ELSEWHERE else WIFI
-    _hold(agent, agent.receive(datagram, path, 3.0), path)
+    unread = agent.answer_repeat(datagram, path, 3.0)
+    outputs = agent.receive(datagram, path, 3.0)
+    assert unread is None or outputs == [Send(unread, path)]
+    _hold(agent, outputs, path)
     _end(agent, connected=agent.selected is not None)
     assert agent.statistics().validated_paths == 0
 

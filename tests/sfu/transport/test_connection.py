@@ -63,6 +63,9 @@ class ScriptedCore:
             raise self.fault
         return self.answers.get(datagram, [])
 
+    def answer_repeat(self, datagram: bytes, path: Path, now: float) -> bytes | None:
+        return None
+
     def receive_rtp(self, datagram: bytes, path: Path, now: float) -> bytes | None:
         return b"clear " + datagram if path == PATH else None
 

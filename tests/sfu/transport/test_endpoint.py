@@ -67,12 +67,16 @@ class Recorder:
     def __init__(self, react: Callable[[bytes, Path], None] = lambda *_: None) -> None:
         self.got: list[tuple[bytes, Path]] = []
         self.failures: list[Exception] = []
+        self.repeats: dict[bytes, bytes] = {}
         self._react = react
 
     def receive(self, datagram: bytes, path: Path, now: float) -> None:
         assert now <= trio.current_time()
         self.got.append((datagram, path))
         self._react(datagram, path)
+
+    def answer_repeat(self, datagram: bytes, path: Path, now: float) -> bytes | None:
+        return self.repeats.get(datagram)
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
@@ -181,6 +185,38 @@ async def test_a_fault_ends_its_own_connection_and_nobody_elses_datagram(
     assert sound.failures == []
     assert sound.datagrams[:2] == [HELLO, MEDIA]
     assert len(sound.datagrams) == 3
+
+
+async def test_whoever_owns_a_path_may_answer_a_request_there_unread(
+    endpoint: UdpEndpoint, socket: ScriptedSocket
+) -> None:
+    alice, bob = Recorder(), Recorder()
+    endpoint.register("ALICE", alice)
+    endpoint.register("BOB", bob)
+    endpoint.route(Path(HERE, PEER), alice)
+    repeated, of_bob = request("ALICE"), request("BOB")
+    alice.repeats[repeated] = bob.repeats[of_bob] = RESPONSE
+    socket.receives((repeated, PEER), (repeated, OTHER), (of_bob, PEER))
+    await wait_all_tasks_blocked()
+    assert socket.batches == [[(RESPONSE, PEER)]]
+    assert alice.got == [(repeated, Path(HERE, OTHER))]
+    assert bob.got == [(of_bob, Path(HERE, PEER))]
+
+
+async def test_a_fault_in_answering_unread_ends_its_own_connection(
+    endpoint: UdpEndpoint, socket: ScriptedSocket
+) -> None:
+    class Broken(Recorder):
+        def answer_repeat(self, datagram: bytes, path: Path, now: float) -> bytes | None:
+            raise ZeroDivisionError
+
+    broken, sound = Broken(), Recorder()
+    endpoint.register("SOUND", sound)
+    endpoint.route(Path(HERE, PEER), broken)
+    socket.receives((request("SOUND"), PEER))
+    await wait_all_tasks_blocked()
+    assert [type(failure) for failure in broken.failures] == [ZeroDivisionError]
+    assert len(sound.got) == 1
 
 
 async def test_what_a_burst_causes_leaves_in_one_batch(endpoint: UdpEndpoint, socket: ScriptedSocket) -> None:
