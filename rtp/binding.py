@@ -10,7 +10,7 @@ Chromium 156).
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
@@ -26,24 +26,29 @@ class Section:
     """What a negotiated media section, on which the peer may send, says of its streams.
 
     `payload_types` are media, `rtx_payload_types` retransmissions. `ssrcs` and `rtx_ssrcs` (from `a=ssrc` and from FID
-    groups) do not count if there are `rids`: Firefox signals both, and only RIDs tell which encoding is which.
-    Extension ids are None where not negotiated. They are the same in all sections of a BUNDLE group (RFC 9143 §9.1).
+    groups) have the names of their encodings, as if they were RIDs, where a group tells them apart (SIM). They do not
+    count if there are `rids`: Firefox signals both, and only RIDs tell which encoding is which. Extension ids are None where not negotiated. They are the same in all sections of a BUNDLE group (RFC 9143 §9.1).
     """
 
     mid: Mid
     payload_types: frozenset[int]
     rtx_payload_types: frozenset[int] = frozenset()
     rids: tuple[Rid, ...] = ()
-    ssrcs: frozenset[Ssrc] = frozenset()
-    rtx_ssrcs: frozenset[Ssrc] = frozenset()
+    ssrcs: Mapping[Ssrc, Rid | None] = field(default_factory=dict)
+    rtx_ssrcs: Mapping[Ssrc, Rid | None] = field(default_factory=dict)
     mid_extension: int | None = None
     rid_extension: int | None = None
     repaired_rid_extension: int | None = None
 
+    @property
+    def encodings(self) -> frozenset[Rid | None]:
+        """The names of its encodings; None alone if there is one, without a name."""
+        return frozenset(self.rids or self.ssrcs.values()) or frozenset({None})
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an SSRC carries. `rid` is None in a section without RIDs; if `is_rtx`, it repairs the stream of that RID."""
+    """What an SSRC carries. `rid` is None in a section of one encoding; if `is_rtx`, it repairs the stream of that RID."""
 
     mid: Mid
     rid: Rid | None
@@ -86,11 +91,11 @@ class SsrcBinder:
         self._sections[section.mid.encode()] = section
         if section.mid_extension is not None:
             self._mid_extension = section.mid_extension
-        encodings = section.rids or (None,)
+        encodings = section.encodings
         self._keep({s: b for s, b in self._bindings.items() if b.mid != section.mid or b.rid in encodings})
         if not section.rids:
-            signalled = dict.fromkeys(section.ssrcs, Binding(section.mid, None, is_rtx=False))
-            signalled |= dict.fromkeys(section.rtx_ssrcs, Binding(section.mid, None, is_rtx=True))
+            signalled = {ssrc: Binding(section.mid, rid, is_rtx=False) for ssrc, rid in section.ssrcs.items()}
+            signalled |= {ssrc: Binding(section.mid, rid, is_rtx=True) for ssrc, rid in section.rtx_ssrcs.items()}
             self._keep(self._bindings | signalled)
 
     def withdraw(self, mid: Mid) -> None:
@@ -145,7 +150,7 @@ class SsrcBinder:
 
 
 def _encoding(section: Section, header: RtpHeader, extensions: Mapping[int, bytes]) -> Binding | Unbound:
-    if not section.rids:
+    if section.encodings == {None}:
         return Binding(section.mid, None, is_rtx=header.payload_type in section.rtx_payload_types)
     for extension, is_rtx in ((section.rid_extension, False), (section.repaired_rid_extension, True)):
         name = None if extension is None else extensions.get(extension)

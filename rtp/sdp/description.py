@@ -23,6 +23,8 @@ UNLIMITED_MESSAGE_SIZE: Final = 0xFFFF_FFFF
 
 MAX_ENCODINGS: Final = 16
 """Simulcast encodings of one track; browsers have at most three, OBS four."""
+MAX_SSRC_LAYERS: Final = 3
+"""Simulcast encodings that are told apart by SSRC alone; clients that do so have at most three."""
 MAX_CANDIDATES: Final = 64
 """Remote candidates that are kept."""
 
@@ -100,12 +102,14 @@ class RemoteEncoding:
     """One stream of packets that carries a peer's track.
 
     A simulcast encoding has a `rid` and its SSRCs are learnt from the packets; else it may have its SSRCs announced,
-    or neither.
+    or neither. `place` is for older clients' simulcast, by SSRCs alone (`a=ssrc-group:SIM`): the encoding's place in
+    that group, 0 the lowest.
     """
 
     rid: Rid | None
     ssrc: Ssrc | None
     rtx_ssrc: Ssrc | None
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,13 +286,18 @@ def _signalled(own: Mapping[str, Sequence[str]], ssrcs: Mapping[Ssrc, None]) -> 
     """Return the encodings that are announced by SSRC, each with its retransmission stream (RFC 5576, RFC 4588)."""
     rtx: dict[Ssrc, Ssrc] = {}
     helpers: set[Ssrc] = set()
+    layers: dict[Ssrc, None] = {}
     for value in own.get("ssrc-group", ()):
-        semantics, *words = value.split()[:3] or [""]
+        semantics, *words = value.split()[: 1 + MAX_SSRC_LAYERS] or [""]
         members = [ssrc for word in words if (ssrc := _ssrc(word)) is not None]
-        if semantics in {"FID", "FEC-FR"} and len(members) == 2:
+        if semantics == "SIM":
+            layers = layers or dict.fromkeys(members)
+        elif semantics in {"FID", "FEC-FR"} and len(members) == 2:
             helpers.add(members[1])
             if semantics == "FID":
                 rtx[members[0]] = members[1]
+    if layers:
+        return [RemoteEncoding(None, ssrc, rtx.get(ssrc), place) for place, ssrc in enumerate(layers)]
     return [RemoteEncoding(None, ssrc, rtx.get(ssrc)) for ssrc in ssrcs if ssrc not in helpers]
 
 

@@ -14,11 +14,11 @@ from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
 from rtp.sdp.codecs import MediaKind
-from rtp.sdp.description import NegotiationError, Setup
+from rtp.sdp.description import NegotiationError, RemoteEncoding, Setup
 from rtp.sdp.negotiation import Negotiation
 from rtp.sdp.transceiver import LocalTrack, LocalTransport, Transceiver
 from rtp.transport import PeerTransport
-from rtp.units import Ssrc
+from rtp.units import Rid, Ssrc
 from sfu.environment import Environment
 from sfu.media import capabilities
 from sfu.media.downtrack import DownTrack
@@ -34,6 +34,9 @@ CHANNELS: Final = (
     ChannelParameters("_data_track", ordered=False, max_retransmits=0),
 )
 """The data channels that LiveKit's clients look for, by label."""
+
+_RIDS_BY_PLACE: Final = (Rid("q"), Rid("h"), Rid("f"))
+"""What LiveKit's clients call their simulcast layers, from the lowest up."""
 
 
 class Peer:
@@ -172,6 +175,11 @@ class Peer:
         return Ssrc(self._environment.random.randrange(1, 1 << 32))
 
 
+def encoding_name(encoding: RemoteEncoding) -> Rid | None:
+    """Return the RID of an encoding, or what it would be called if it were not known by its SSRC alone."""
+    return encoding.rid if encoding.place is None else _RIDS_BY_PLACE[encoding.place]
+
+
 def incoming_section(transceiver: Transceiver) -> Section:
     """Say what a section tells of the streams that the peer sends in it."""
     assert transceiver.mid is not None, "a section that stands in a description has a name"
@@ -184,8 +192,8 @@ def incoming_section(transceiver: Transceiver) -> Section:
             codec.rtx_payload_type for codec in transceiver.codecs if codec.rtx_payload_type is not None
         ),
         rids=tuple(encoding.rid for encoding in encodings if encoding.rid is not None),
-        ssrcs=frozenset(encoding.ssrc for encoding in encodings if encoding.ssrc is not None),
-        rtx_ssrcs=frozenset(encoding.rtx_ssrc for encoding in encodings if encoding.rtx_ssrc is not None),
+        ssrcs={each.ssrc: encoding_name(each) for each in encodings if each.ssrc is not None},
+        rtx_ssrcs={each.rtx_ssrc: encoding_name(each) for each in encodings if each.rtx_ssrc is not None},
         mid_extension=transceiver.extensions.get(MID),
         rid_extension=transceiver.extensions.get(RID),
         repaired_rid_extension=transceiver.extensions.get(REPAIRED_RID),

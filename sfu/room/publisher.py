@@ -15,7 +15,7 @@ from sfu.media.receiver import RID_LAYERS, Receiver
 from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
-from sfu.room.peer import Peer, incoming_section
+from sfu.room.peer import Peer, encoding_name, incoming_section
 
 MAX_PENDING_TRACKS: Final = 20
 """Announced, and without media yet."""
@@ -226,7 +226,8 @@ class Publisher:
         assert transceiver.remote_track is not None, "the client sends here"
         del self._pending[pending.cid]
         codec = transceiver.codecs[0]
-        rids = tuple(encoding.rid for encoding in transceiver.remote_track.encodings if encoding.rid is not None)
+        names = map(encoding_name, transceiver.remote_track.encodings)
+        rids = tuple(name for name in names if name is not None)
         receiver = Receiver(
             codec,
             transceiver.kind,

@@ -17,8 +17,12 @@ def header(ssrc: int, payload_type: int) -> RtpHeader:
     return parse_header(build_packet(payload_type=payload_type, sequence=1, timestamp=1, ssrc=ssrc, payload=b"x"))
 
 
+def unnamed(ssrcs: tuple[int, ...]) -> dict[Ssrc, Rid | None]:
+    return dict.fromkeys(map(Ssrc, ssrcs))
+
+
 def audio(mid: str, *ssrcs: int) -> Section:
-    return Section(Mid(mid), frozenset({AUDIO}), ssrcs=frozenset(map(Ssrc, ssrcs)), mid_extension=MID_ID)
+    return Section(Mid(mid), frozenset({AUDIO}), ssrcs=unnamed(ssrcs), mid_extension=MID_ID)
 
 
 def video(mid: str, *, ssrcs: tuple[int, ...] = (), rtx_ssrcs: tuple[int, ...] = ()) -> Section:
@@ -26,8 +30,8 @@ def video(mid: str, *, ssrcs: tuple[int, ...] = (), rtx_ssrcs: tuple[int, ...] =
         Mid(mid),
         frozenset({VP8}),
         frozenset({RTX}),
-        ssrcs=frozenset(map(Ssrc, ssrcs)),
-        rtx_ssrcs=frozenset(map(Ssrc, rtx_ssrcs)),
+        ssrcs=unnamed(ssrcs),
+        rtx_ssrcs=unnamed(rtx_ssrcs),
         mid_extension=MID_ID,
     )
 
@@ -38,7 +42,7 @@ def simulcast(mid: str, rids: str = "q h f", *, ssrcs: tuple[int, ...] = ()) -> 
         frozenset({VP8}),
         frozenset({RTX}),
         rids=tuple(map(Rid, rids.split())),
-        ssrcs=frozenset(map(Ssrc, ssrcs)),
+        ssrcs=unnamed(ssrcs),
         mid_extension=MID_ID,
         rid_extension=RID_ID,
         repaired_rid_extension=RRID_ID,
@@ -203,6 +207,30 @@ def test_recorded_packets_are_bound_from_the_first_that_can_be(file: str) -> Non
         binding = ssrcs.bind(parse_header(recorded.packet), recorded.extensions)
         assert binding == (expected if ssrc in named else None), recorded.where
     assert set(ssrcs.unbound) <= {Unbound.NO_RID}
+
+
+def test_layers_that_are_told_apart_by_ssrc_alone_are_bound_at_once_with_their_retransmissions() -> None:
+    layers = Section(
+        Mid("1"),
+        frozenset({VP8}),
+        frozenset({RTX}),
+        ssrcs={Ssrc(10): Rid("q"), Ssrc(20): Rid("h")},
+        rtx_ssrcs={Ssrc(11): Rid("q"), Ssrc(21): Rid("h")},
+        mid_extension=MID_ID,
+    )
+    ssrcs = binder(layers)
+    assert [ssrcs.bound(Ssrc(ssrc)) for ssrc in (10, 11, 20, 21)] == [
+        media("1", "q"),
+        repair("1", "q"),
+        media("1", "h"),
+        repair("1", "h"),
+    ]
+    assert ssrcs.bind(header(30, VP8), {MID_ID: b"1"}) is None
+    assert ssrcs.unbound == {Unbound.NO_RID: 1}
+    ssrcs.declare(layers)
+    assert ssrcs.bound(Ssrc(20)) == media("1", "h")
+    ssrcs.declare(video("1", ssrcs=(10,)))
+    assert [ssrcs.bound(Ssrc(ssrc)) for ssrc in (10, 20)] == [media("1"), None]
 
 
 @given(

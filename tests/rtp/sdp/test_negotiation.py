@@ -743,6 +743,33 @@ def test_groups_of_ssrcs_bind_retransmissions() -> None:
     assert [(encoding.ssrc, encoding.rtx_ssrc) for encoding in received.encodings] == [(2, 3)]
 
 
+SIM = (
+    "a=ssrc-group:SIM 4 2 6 8\r\na=ssrc-group:SIM 1\r\na=ssrc-group:FID 2 3\r\na=ssrc-group:FID 6 7\r\n"
+    "a=ssrc:3 cname:x\r\na=ssrc:4 cname:x\r\na=ssrc:7 cname:x\r\na=ssrc:9 cname:x\r\n"
+)
+
+
+def test_a_group_of_ssrcs_lists_the_layers_of_older_clients_from_the_lowest_up() -> None:
+    sfu = server()
+    answer = answer_of(sfu, offer() + SIM)
+    received = sfu.transceivers[1].remote_track
+    assert received is not None
+    assert [(encoding.place, encoding.ssrc, encoding.rtx_ssrc) for encoding in received.encodings] == [
+        (0, 4, None),
+        (1, 2, 3),
+        (2, 6, 7),
+    ]
+    assert values(answer, 2, "rid") == values(answer, 2, "simulcast") == []
+
+
+def test_rids_win_over_a_group_of_ssrcs_too() -> None:
+    sfu = server()
+    sfu.receive_offer(offer() + SIM + "a=rid:q send\r\na=rid:h send\r\na=simulcast:send q;h\r\n")
+    received = sfu.transceivers[1].remote_track
+    assert received is not None
+    assert [(encoding.rid, encoding.place) for encoding in received.encodings] == [("q", None), ("h", None)]
+
+
 def test_a_track_without_msid_or_ssrc_has_one_unannounced_encoding() -> None:
     text = "\r\n".join(line for line in offer().split("\r\n") if not line.startswith(("a=msid:", "a=ssrc:")))
     sfu = server()

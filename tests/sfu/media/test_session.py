@@ -137,7 +137,7 @@ def test_an_ssrc_that_a_description_gives_to_another_section_goes_there(call: Ca
     source = Source(5)
     call.publish(source.next())
     other = Receiver(OPUS, MediaKind.AUDIO, (), call.publisher.reschedule)
-    call.incoming.receive_from(Section(Mid("3"), frozenset({111}), ssrcs=frozenset({Ssrc(5)})), other)
+    call.incoming.receive_from(Section(Mid("3"), frozenset({111}), ssrcs={Ssrc(5): None}), other)
     call.publish(source.next())
     assert (list(call.audio.streams), list(other.streams)) == ([], [5])
 
