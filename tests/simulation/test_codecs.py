@@ -84,9 +84,11 @@ class Caller:
                         return info
 
     async def negotiate(self) -> dict[str, str]:
-        """Take up what the server wants to send; return the tracks that it described, by mid."""
+        """Take up what the server wants to send; return the tracks that it described, by mid.
+
+        On the single connection it is on us to offer, once the server has had its reasons.
+        """
         if self.subscriber is self.publisher:
-            await self.receive("subscription_permission_update")
             await self.send(offer=SessionDescription(type="offer", sdp=self.subscriber.create_offer(), id=1))
             answer = (await self.receive("answer")).answer
             self.subscriber.receive_answer(answer.sdp)
@@ -205,6 +207,7 @@ async def test_subscribers_get_h264_under_the_number_that_it_has_on_their_connec
         open_caller(house, "alice") as alice,
     ):
         info = await alice.publish("cam", "h264")
+        await bob.receive("subscription_permission_update")
         described = await bob.negotiate()
         assert list(described.values()) == [info.sid]
         down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
@@ -220,12 +223,14 @@ async def test_who_cannot_decode_a_track_is_told_so_once_and_gets_the_others(aut
         open_caller(house, "alice") as alice,
     ):
         unknown = await alice.publish("cam", "h264")
+        await bob.receive("subscription_permission_update")
         await bob.negotiate()
         assert await bob.refused() == (unknown.sid, CODEC_UNSUPPORTED)
         subscriptions = house.participant("bob").subscriber.subscriptions
         assert not subscriptions
 
         known = await alice.publish("screen", "vp8")
+        await bob.receive("subscription_permission_update")
         while known.sid not in (await bob.negotiate()).values():
             pass
         await wait_until(lambda: subscriptions[known.sid].down_track.bound)
