@@ -24,16 +24,18 @@ const CHANGES = [
   RoomEvent.LocalTrackUnpublished,
   RoomEvent.ActiveSpeakersChanged,
   RoomEvent.ConnectionQualityChanged,
+  RoomEvent.ParticipantPermissionsChanged,
   RoomEvent.Reconnected,
 ];
 
 /** Show a connected room until it is over. Returns LiveKit's name of the reason. */
-export async function holdCall({ room, name, link, tracks }) {
+export async function holdCall({ room, chat, name, link, tracks }) {
   const tiles = new Tiles(room);
   const toolbar = new Toolbar(room);
   const update = () => {
     tiles.update();
     toolbar.update();
+    chat.update();
     playSound(room);
     byId("call-people").textContent = people(room.remoteParticipants.size + 1);
   };
@@ -58,6 +60,7 @@ export async function holdCall({ room, name, link, tracks }) {
   byId("sound").replaceChildren();
   tiles.close();
   toolbar.close();
+  chat.close();
   document.title = "Triforium";
   return DisconnectReason[reason];
 }

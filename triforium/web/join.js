@@ -1,6 +1,7 @@
 // The way in: who one is, which room, and the connection.
 
 import { invitation, readFragment, readToken, serverAddress } from "./address.js";
+import { Chat } from "./chat.js";
 import { byId, next, showView } from "./dom.js";
 import { ConnectionErrorReason, Room, isBrowserSupported } from "./livekit.js";
 import { Preview, RESOLUTION } from "./preview.js";
@@ -17,8 +18,8 @@ byId("join-token").addEventListener("input", describeToken);
 /**
  * Show the way in until somebody is connected.
  *
- * Returns livekit-client's room, what the room is called, the link that invites others (if there is one), and the
- * tracks to publish.
+ * Returns livekit-client's room, its chat, what the room is called, the link that invites others (if there is one), and
+ * the tracks to publish.
  */
 export async function enterRoom() {
   readAddress();
@@ -94,9 +95,10 @@ async function connect({ token, name, link }) {
     audioCaptureDefaults: { deviceId: preview.chosen.audioinput },
     audioOutput: { deviceId: preview.chosen.audiooutput },
   });
+  const chat = new Chat(room);
   try {
     await room.connect(serverAddress(location), token);
-    return { room, name, link };
+    return { room, chat, name, link };
   } finally {
     button.disabled = false;
     button.textContent = "Join";

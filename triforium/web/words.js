@@ -98,6 +98,23 @@ export function connectionState(state) {
   }
 }
 
+/** Why a message was not sent. */
+export function dataProblem(error) {
+  return `Your message was not sent: ${error.message || error.name}. Try again.`;
+}
+
+/** What the chat's button is called. */
+export function unread(count) {
+  if (count === 0) return "Chat";
+  return count === 1 ? "Chat, 1 unread message" : `Chat, ${count} unread messages`;
+}
+
+/** As much of a text as one takes in at a glance. */
+export function shorten(text, most = 80) {
+  const letters = [...text.replace(/\s+/g, " ").trim()];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : letters.join("");
+}
+
 export function people(count) {
   return count === 1 ? "only you" : `${count} people`;
 }

@@ -137,6 +137,42 @@ async def test_a_tile_tells_what_is_received(folder):
         await alice.until("!document.getElementById('details').matches(':popover-open')")
 
 
+async def test_people_write_to_each_other(folder):
+    async with open_browser(folder) as browser, open_meeting(folder) as meeting:
+        alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)
+        bob = await browser.open("bob", page_of(meeting.server.port), **NARROW)
+        await at_once(partial(alice.enter, "Alice"), partial(bob.enter, "Bob"))
+        await at_once(partial(alice.sees, "Alice (you)", "Bob"), partial(bob.sees, "Bob (you)", "Alice"))
+        await bob.click("#chat-button")
+        await bob.is_accessible("chat-empty")
+        for text in ("Hello Alice", "Is this <b>bold</b>? See https://example.org/notes."):
+            await bob.fill("#chat-text", text)
+            await bob.click("#chat-form button")
+            await bob.until("document.getElementById('chat-text').value === ''")
+
+        await alice.says("Bob: Hello Alice")  # in a notice
+        await alice.until("document.getElementById('chat-button').ariaLabel === 'Chat, 2 unread messages'")
+        await alice.is_accessible("chat-unread")
+        await alice.click("#chat-button")
+        await alice.until("document.getElementById('chat-button').ariaLabel === 'Chat'")
+        assert await alice.evaluate("[...document.querySelectorAll('.said')].map((said) => said.textContent)") == [
+            "Hello Alice",
+            "Is this <b>bold</b>? See https://example.org/notes.",
+        ]
+        assert await alice.evaluate("document.querySelector('.said a').href") == "https://example.org/notes"
+
+        await alice.fill("#chat-text", "No, but it is here")
+        await alice.press("Enter")
+        await bob.says("No, but it is here")
+        await alice.is_accessible("chat")
+        await bob.is_accessible("chat-narrow")
+        assert await bob.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+        await alice.press("Escape")
+        assert await alice.evaluate("document.activeElement.id") == "chat-button"
+        for page in (alice, bob):
+            await page.has_kept_its_policy()
+
+
 async def test_reloading_takes_ones_own_place_again(folder):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)

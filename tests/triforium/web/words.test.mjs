@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deviceProblem, ending, initials, joinProblem, people, screenProblem } from "../../../triforium/web/words.js";
+import {
+  deviceProblem,
+  ending,
+  initials,
+  joinProblem,
+  people,
+  screenProblem,
+  shorten,
+  unread,
+} from "../../../triforium/web/words.js";
 
 const TABLE = [
   [{ status: 401, message: "invalid token, error: token has invalid claims: token is expired" }, "NotAllowed", /expired/],
@@ -48,4 +57,13 @@ test("initials are two letters at most", () => {
 test("how many people there are", () => {
   assert.equal(people(1), "only you");
   assert.equal(people(5), "5 people");
+});
+
+test("how many messages wait", () => {
+  assert.deepEqual([0, 1, 12].map(unread), ["Chat", "Chat, 1 unread message", "Chat, 12 unread messages"]);
+});
+
+test("a long message is told by its beginning", () => {
+  assert.equal(shorten("  two\nlines "), "two lines");
+  assert.equal(shorten("👋".repeat(5), 4), "👋👋👋…");
 });
