@@ -53,8 +53,8 @@ class Kind(Enum):
 class Track:
     """What somebody has received of one track so far.
 
-    `first_frame_seconds` count from when they began to join. `width`, `height`, `codec` and `longest_gap_seconds`, between
-    frames shown, are known of what pages receive only.
+    `first_frame_seconds` count from when they began to join. `width`, `height` and `longest_gap_seconds`, between frames
+    shown, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told.
     """
 
     muted: bool
@@ -114,7 +114,7 @@ class Participant:
     async def publish(self, **options: object) -> None:
         """Publish a camera and a microphone. Python clients choose what these see and hear, browsers have fake ones.
 
-        Pages take the name of a `codec`.
+        Both take the name of a `codec` for the camera.
         """
         await self._call("publish", colour=COLOURS[self.identity], frequency=FREQUENCIES[self.identity], **options)
 

@@ -116,7 +116,7 @@ class Participant:
         self._data.attach(self._room)
         await self._room.connect(url, token, rtc.RoomOptions(single_peer_connection=layout == "single"))
 
-    async def do_publish(self, colour, frequency):
+    async def do_publish(self, colour, frequency, codec="vp8"):
         camera, microphone = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
         self._publishing = [
             asyncio.create_task(show(camera, colour)),
@@ -127,7 +127,7 @@ class Participant:
             (rtc.LocalAudioTrack.create_audio_track("microphone", microphone), rtc.TrackSource.SOURCE_MICROPHONE),
         ]
         for track, source in tracks:
-            options = rtc.TrackPublishOptions(source=source)
+            options = rtc.TrackPublishOptions(source=source, video_codec=rtc.VideoCodec.Value(codec.upper()))
             self._published.append(await self._room.local_participant.publish_track(track, options))
 
     async def do_mute(self):
@@ -156,7 +156,11 @@ class Participant:
             "reconnections": self._reconnections,
             "participants": {
                 identity: {
-                    SOURCES[publication.source]: {"muted": publication.muted, **self._state_of(sid)}
+                    SOURCES[publication.source]: {
+                        "muted": publication.muted,
+                        "codec": publication.mime_type,
+                        **self._state_of(sid),
+                    }
                     for sid, publication in participant.track_publications.items()
                 }
                 for identity, participant in (self._room.remote_participants.items() if self._room else ())

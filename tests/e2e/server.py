@@ -53,7 +53,11 @@ class RunningServer:
 
     def nominations(self) -> list[str]:
         """Return what the log says of the addresses that media went to, one line for each change of one."""
-        return [line for line in self._log.read_text().splitlines() if "media goes to" in line]
+        return self._lines("media goes to")
+
+    def undecodable(self) -> list[str]:
+        """Return what the log says of tracks that somebody cannot have for want of their codec, one line for each."""
+        return self._lines("cannot decode")
 
     async def stop(self) -> None:
         """Send SIGTERM, unless it was sent. The server has to close its room, complain of nothing, and end in time."""
@@ -64,6 +68,9 @@ class RunningServer:
         log = self._log.read_text()
         assert "Traceback" not in log, f"something failed inside the server: see {self._log}"
         assert "room lobby closed" in log, f"the server ended without closing its room: see {self._log}"
+
+    def _lines(self, words: str) -> list[str]:
+        return [line for line in self._log.read_text().splitlines() if words in line]
 
 
 @asynccontextmanager
