@@ -11,7 +11,7 @@ import pylibsrtp
 
 from rtp.dtls import SrtpKeys, SrtpProfile
 from rtp.errors import LocalProtocolError, RemoteProtocolError
-from rtp.srtp_direct import direct_protect
+from rtp.srtp_direct import direct
 from rtp.units import Ssrc
 
 REPLAY_WINDOW: Final = 1024
@@ -85,6 +85,11 @@ class SrtpSession:
 
     Streams begin by themselves with the first packet of an SSRC. Each keeps a rollover counter, so a stream must not
     begin near the wrap of its sequence numbers: start below 2**15.
+
+    `protect(packet)` returns an RTP packet of at most `MAX_PACKET_BYTES` as SRTP, and `protect_rtcp(packet)` an RTCP
+    compound or reduced-size packet as SRTCP of its first sender SSRC. Both raise SrtpSendError if that cannot be done.
+    An RTP packet may be protected again as long as it is the same to the last byte, header extensions included: a nonce
+    used for two different packets gives the authentication key of an AEAD profile away (RFC 7714 §8).
     """
 
     def __init__(self, keys: SrtpKeys) -> None:
@@ -92,35 +97,13 @@ class SrtpSession:
         inbound = _session(keys.profile, keys.remote, pylibsrtp.Policy.SSRC_ANY_INBOUND)
         self._outbound = outbound
         self._inbound = inbound
-        self._protect = direct_protect(outbound)
-        self._unprotect: Callable[[bytes], bytes] = inbound.unprotect
+        # Functions, not methods: the hot loop calls one for each subscriber of each packet.
+        self.protect = direct(outbound, "protect", _judged(outbound.protect))
+        self.protect_rtcp = direct(outbound, "protect_rtcp", _judged(outbound.protect_rtcp))
+        self._unprotect = direct(inbound, "unprotect", inbound.unprotect)
+        self._unprotect_rtcp = direct(inbound, "unprotect_rtcp", inbound.unprotect_rtcp)
         self._remote_ssrcs: set[bytes] = set()
         self._refused: Counter[SrtpFailure] = Counter()
-
-    def protect(self, packet: bytes) -> bytes:
-        """Return `packet`, an RTP packet of at most `MAX_PACKET_BYTES`, as SRTP.
-
-        A packet may be protected again as long as it is the same to the last byte, header extensions included: a
-        nonce used for two different packets gives the authentication key of an AEAD profile away (RFC 7714 §8).
-
-        Raises:
-            SrtpSendError: if that cannot be done.
-        """
-        try:
-            return self._protect(packet)
-        except (pylibsrtp.Error, ValueError) as error:
-            raise SrtpSendError(_cause(error)) from error
-
-    def protect_rtcp(self, packet: bytes) -> bytes:
-        """Return `packet`, an RTCP compound or a reduced-size packet, as SRTCP of its first sender SSRC.
-
-        Raises:
-            SrtpSendError: if that cannot be done.
-        """
-        try:
-            return bytes(self._outbound.protect_rtcp(packet))
-        except (pylibsrtp.Error, ValueError) as error:
-            raise SrtpSendError(_cause(error)) from error
 
     def unprotect(self, packet: bytes) -> bytes:
         """Return what the peer protected, an RTP packet that is authentic and new.
@@ -144,7 +127,7 @@ class SrtpSession:
             SrtpError: if it is not.
         """
         try:
-            plain = bytes(self._inbound.unprotect_rtcp(packet))
+            plain = self._unprotect_rtcp(packet)
         except (pylibsrtp.Error, ValueError) as error:
             raise self._refusal(_cause(error)) from error
         ssrc = packet[_RTCP_SSRC]
@@ -180,6 +163,18 @@ def _session(profile: SrtpProfile, key: bytes, direction: int) -> pylibsrtp.Sess
     policy.window_size = REPLAY_WINDOW
     policy.allow_repeat_tx = True  # resends without RTX repeat an index
     return pylibsrtp.Session(policy)
+
+
+def _judged(protect: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return `protect` with our errors."""
+
+    def judged(packet: bytes) -> bytes:
+        try:
+            return protect(packet)
+        except (pylibsrtp.Error, ValueError) as error:
+            raise SrtpSendError(_cause(error)) from error
+
+    return judged
 
 
 def _cause(error: Exception) -> SrtpFailure:

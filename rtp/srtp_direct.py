@@ -1,48 +1,53 @@
-"""libsrtp's `srtp_protect` without the wrapping: what is called for each packet that goes out to each subscriber.
+"""libsrtp's functions without the wrapping: what is called for each packet, on its way in and to each subscriber.
 
 `pylibsrtp` allocates a length, checks a type and calls through twice for each packet, which costs more than the
 cryptography of a short one. Its own library is called here with buffers that are used again. That is private to
-`pylibsrtp`, so it is used only where it has proved, on the first session, to give the same bytes.
+`pylibsrtp`, so it is used only where it has proved, before the first session, to give the same bytes.
 """
 
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import pylibsrtp
 
 logger = logging.getLogger(__name__)
 
+Step: TypeAlias = Literal["protect", "unprotect", "protect_rtcp", "unprotect_rtcp"]
+"""What can be done with a packet, as `pylibsrtp.Session` calls it; libsrtp puts `srtp_` in front."""
+
 _BUFFER_BYTES: Final = 1500
-_MAX_PACKET_BYTES: Final = _BUFFER_BYTES - 144  # what libsrtp may add at the end (SRTP_MAX_TRAILER_LEN)
-_KNOWN_PACKET: Final = bytes((0x80, 96, 0x12, 0x34, *range(8))) + b"what both have to make the same of"
+_MAX_PACKET_BYTES: Final = _BUFFER_BYTES - 148  # what libsrtp may add at the end (SRTP_MAX_SRTCP_TRAILER_LEN)
+_KNOWN_RTP: Final = bytes((0x80, 96, 0x12, 0x34, *range(8))) + b"what both have to make the same of"
+_KNOWN_RTCP: Final = bytes((0x80, 201, 0, 1, *range(4)))
 
 
-def direct_protect(session: pylibsrtp.Session) -> Callable[[bytes], bytes]:
-    """Return what protects an RTP packet by `session` (RFC 3711): the short way, or `session.protect` itself.
+def direct(session: pylibsrtp.Session, step: Step, long_way: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return what does `step` with a packet by `session` (RFC 3711): the short way, or `long_way` itself.
 
-    It raises what that raises: whatever the short way does not take, the long one judges.
+    It raises what `long_way` raises, which is given whatever the short way does not take.
     """
-    return _shortened(session) if _is_proved() else session.protect
+    return _shortened(session, step, long_way) if _is_proved() else long_way
 
 
-def _shortened(session: pylibsrtp.Session) -> Callable[[bytes], bytes]:
+def _shortened(session: pylibsrtp.Session, step: Step, long_way: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     library, characters, buffer, length = _binding()
-    srtp_protect, context, long_way = library.srtp_protect, session._srtp[0], session.protect  # noqa: SLF001 - proved
+    function = getattr(library, f"srtp_{step}")
+    handle = session._srtp  # noqa: SLF001 - proved; whoever holds it keeps libsrtp's session
 
-    def protect(packet: bytes) -> bytes:
+    def short_way(packet: bytes) -> bytes:
         size = len(packet)
         if size > _MAX_PACKET_BYTES:
             return long_way(packet)
         length[0] = size
         buffer[:size] = packet
-        if srtp_protect(context, characters, length):
+        if function(handle[0], characters, length):
             return long_way(packet)
-        protected: bytes = buffer[: length[0]]
-        return protected
+        result: bytes = buffer[: length[0]]
+        return result
 
-    return protect
+    return short_way
 
 
 @cache
@@ -58,19 +63,22 @@ def _binding() -> tuple[Any, Any, Any, Any]:
 def _is_proved() -> bool:
     """Try the short way against the long one, once."""
     try:
-        policies = [
-            pylibsrtp.Policy(
-                key=bytes(range(28)),
-                ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND,
-                srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
-            )
-            for _ in range(2)
-        ]
-        long, short = (pylibsrtp.Session(policy) for policy in policies)
-        is_same = _shortened(short)(_KNOWN_PACKET) == long.protect(_KNOWN_PACKET)
+        is_same = _agree("protect", "unprotect", _KNOWN_RTP) and _agree("protect_rtcp", "unprotect_rtcp", _KNOWN_RTCP)
     except (ImportError, AttributeError, TypeError, pylibsrtp.Error) as error:
         logger.warning("packets are protected the long way: %s", error)
         return False
     if not is_same:
         logger.warning("packets are protected the long way: the short one gave other bytes")
     return is_same
+
+
+def _agree(out: Step, back: Step, known: bytes) -> bool:
+    sender, other_sender = (_known_session(pylibsrtp.Policy.SSRC_ANY_OUTBOUND) for _ in range(2))
+    receiver = _known_session(pylibsrtp.Policy.SSRC_ANY_INBOUND)
+    protected = _shortened(sender, out, bytes)(known)
+    return protected == getattr(other_sender, out)(known) and _shortened(receiver, back, bytes)(protected) == known
+
+
+def _known_session(direction: int) -> pylibsrtp.Session:
+    profile = pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM
+    return pylibsrtp.Session(pylibsrtp.Policy(key=bytes(range(28)), ssrc_type=direction, srtp_profile=profile))
