@@ -1,111 +1,31 @@
-"""Data channels over an SCTP association: DCEP (RFC 8832) and the identifiers of RFC 8831 §8."""
+"""Data channels over an SCTP association (RFC 8831)."""
 
-import struct
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 
-from rtp.errors import DecodeError, LocalProtocolError
-from rtp.sctp.association import (
-    MAX_STREAM,
+from rtp.dcep import MESSAGE_ACK, ChannelParameters, PayloadProtocol, parse_open
+from rtp.errors import DecodeError, LocalProtocolError, SendQueueFullError
+from rtp.sctp.association import MAX_STREAM, SctpAssociation
+from rtp.sctp.drops import Drop
+from rtp.sctp.outputs import (
     AssociationClosed,
     AssociationUp,
     MessageReceived,
-    SctpAssociation,
     SctpOutput,
     SctpStatistics,
     SendPacket,
+    StreamDrained,
     StreamReset,
 )
-from rtp.sctp.drops import Drop
 
 MAX_CHANNELS: Final = 256
 """Open at once. Clients of LiveKit have three."""
 MAX_EARLY_BYTES: Final = 1 << 16
 MAX_EARLY_MESSAGES: Final = 64
 """What is kept of messages that came before their DATA_CHANNEL_OPEN; the oldest go first."""
-
-_OPEN_HEAD = struct.Struct("!BBHIHH")  # 3, channel type, priority, reliability, label length, protocol length
-_MESSAGE_OPEN, _MESSAGE_ACK = 3, 2
-_UNORDERED = 0x80
-_RELIABLE, _LIMITED_RETRANSMITS, _LIMITED_LIFETIME = 0, 1, 2  # the channel type's other bits (RFC 8832 §5.1)
-_NORMAL_PRIORITY = 256
-_MAX_U16 = 0xFFFF
-_MAX_U32 = 0xFFFF_FFFF
-
-
-class PayloadProtocol(IntEnum):
-    """Payload protocol identifiers (RFC 8831 §8). The deprecated partial ones, 52 and 54, are in nobody's use."""
-
-    DCEP = 50
-    STRING = 51
-    BINARY = 53
-    STRING_EMPTY = 56
-    BINARY_EMPTY = 57
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelParameters:
-    """What a channel was opened with (RFC 8832 §5.1).
-
-    At most one of `max_retransmits` and `max_lifetime` (in milliseconds, as on the wire) is not None.
-    """
-
-    label: str
-    ordered: bool = True
-    max_retransmits: int | None = None
-    max_lifetime: int | None = None
-    protocol: str = ""
-
-    def serialize_open(self) -> bytes:
-        """Return the DATA_CHANNEL_OPEN message.
-
-        Raises:
-            LocalProtocolError: if these can be no channel's parameters.
-        """
-        label, protocol = self.label.encode(), self.protocol.encode()
-        limits = [limit for limit in (self.max_retransmits, self.max_lifetime) if limit is not None]
-        reliability = limits[0] if limits else 0
-        if len(limits) > 1 or not 0 <= reliability <= _MAX_U32 or max(len(label), len(protocol)) > _MAX_U16:
-            raise LocalProtocolError(f"no data channel can be {self}")
-        kind = _RELIABLE
-        if self.max_retransmits is not None:
-            kind = _LIMITED_RETRANSMITS
-        elif self.max_lifetime is not None:
-            kind = _LIMITED_LIFETIME
-        if not self.ordered:
-            kind |= _UNORDERED
-        head = _OPEN_HEAD.pack(_MESSAGE_OPEN, kind, _NORMAL_PRIORITY, reliability, len(label), len(protocol))
-        return head + label + protocol
-
-
-def parse_open(message: bytes) -> ChannelParameters:
-    """Read a DATA_CHANNEL_OPEN message (RFC 8832 §5.1). The priority is not kept.
-
-    Raises:
-        DecodeError: if it is none, or of an unknown channel type, or its lengths are not its own.
-    """
-    try:
-        kind, channel_type, _priority, reliability, label_size, protocol_size = _OPEN_HEAD.unpack_from(message)
-        if kind != _MESSAGE_OPEN or len(message) != _OPEN_HEAD.size + label_size + protocol_size:
-            raise DecodeError(f"{len(message)} bytes are no DATA_CHANNEL_OPEN")
-        label = message[_OPEN_HEAD.size :][:label_size].decode()
-        protocol = message[_OPEN_HEAD.size + label_size :].decode()
-    except (struct.error, UnicodeDecodeError) as error:
-        raise DecodeError("DATA_CHANNEL_OPEN cut short, or not UTF-8") from error
-    reliable_type = channel_type & ~_UNORDERED
-    if reliable_type not in {_RELIABLE, _LIMITED_RETRANSMITS, _LIMITED_LIFETIME}:
-        raise DecodeError(f"data channel of unknown type {channel_type:#x}")
-    return ChannelParameters(
-        label,
-        ordered=not channel_type & _UNORDERED,
-        max_retransmits=reliability if reliable_type == _LIMITED_RETRANSMITS else None,
-        max_lifetime=reliability if reliable_type == _LIMITED_LIFETIME else None,
-        protocol=protocol,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +54,15 @@ class ChannelClosed:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChannelDrained:
+    """What is buffered of a channel has fallen to its drain threshold or below: there is room for more."""
+
+    channel_id: int
+
+
 DataChannelOutput: TypeAlias = (
-    SendPacket | AssociationUp | ChannelOpened | ChannelMessage | ChannelClosed | AssociationClosed
+    SendPacket | AssociationUp | ChannelOpened | ChannelMessage | ChannelDrained | ChannelClosed | AssociationClosed
 )
 
 
@@ -199,26 +126,27 @@ class DataChannels:
 
         Raises:
             LocalProtocolError: if the parameters contradict themselves, or there are too many channels.
+            SendQueueFullError: too much waits to be sent; no channel was opened.
         """
         opening = parameters.serialize_open()
         if len(self._channels) >= MAX_CHANNELS:
             raise LocalProtocolError(f"{MAX_CHANNELS} data channels are open already")
         while self._next_id in self._channels:
             self._next_id = self._id_after(self._next_id)
-        channel_id, self._next_id = self._next_id, self._id_after(self._next_id)
+        channel_id = self._next_id
+        outputs = self._send(channel_id, PayloadProtocol.DCEP, opening, now)
+        self._next_id = self._id_after(channel_id)
         self._channels[channel_id] = DataChannel(channel_id, parameters)
-        return channel_id, self._send(channel_id, PayloadProtocol.DCEP, opening, now)
+        return channel_id, outputs
 
     def send(self, channel_id: int, data: bytes, now: float, *, is_text: bool = False) -> list[DataChannelOutput]:
-        """Send one message by the channel's own rules. A full send queue drops it; see `SctpAssociation.send`.
+        """Send one message by the channel's own rules.
 
         Raises:
+            SendQueueFullError: too much waits to be sent; the message was refused, and nothing has been done.
             LocalProtocolError: if there is no such channel, or it is closing.
         """
-        channel = self._channels.get(channel_id)
-        if channel is None or channel.is_closing:
-            raise LocalProtocolError(f"data channel {channel_id} is not open")
-        channel.messages_sent += 1
+        channel = self._open_channel(channel_id)
         parameters = channel.parameters
         protocol = PayloadProtocol.STRING if is_text else PayloadProtocol.BINARY
         if not data:  # which SCTP cannot send: RFC 8831 §6.6
@@ -232,7 +160,49 @@ class DataChannels:
             max_retransmits=parameters.max_retransmits,
             lifetime_seconds=None if parameters.max_lifetime is None else parameters.max_lifetime / 1000,
         )
+        channel.messages_sent += 1
         return self._translate(outputs, now)
+
+    def buffered_bytes(self, channel_id: int) -> int:
+        """Return how many bytes of a channel's messages the peer has not acknowledged: waiting, or under way.
+
+        0 if there is no such channel. Its DATA_CHANNEL_OPEN, or the answer to the peer's, counts too.
+        """
+        return self._association.buffered_bytes(channel_id)
+
+    def set_drain_threshold(self, channel_id: int, threshold: int) -> None:
+        """Put out `ChannelDrained` each time the channel's `buffered_bytes` falls to `threshold` or below.
+
+        Falls: nothing is put out for what is there or below already. Holds until the channel is closed.
+
+        Raises:
+            LocalProtocolError: if there is no such channel, or it is closing.
+        """
+        self._open_channel(channel_id)
+        self._association.set_drain_threshold(channel_id, threshold)
+
+    def drop_unsent(self, channel_id: int, keep_bytes: int) -> int:
+        """Drop the oldest messages of a lossy channel that wait to be sent, and return how many.
+
+        It stops as soon as no more than `keep_bytes` wait. A message of which a part has been sent stays, and so do
+        all of a channel without limits to retransmission. The next call returns `ChannelDrained` if that is due.
+        """
+        return self._association.drop_unsent(channel_id, keep_bytes)
+
+    def hold(self, size: int) -> None:
+        """Count `size` bytes of messages received against the receive window: the application has them still.
+
+        The peer is slowed down as they add up to the window (1 MiB), and stopped there. After the association's end
+        this does nothing, as `release` does.
+        """
+        self._association.hold(size)
+
+    def release(self, size: int, now: float) -> list[DataChannelOutput]:
+        """Give back what `hold` took, in any portions. The peer is told when the window has opened notably.
+
+        More than is held is a bug of the caller's: AssertionError.
+        """
+        return self._translate(self._association.release(size, now), now)
 
     def close_channel(self, channel_id: int, now: float) -> list[DataChannelOutput]:
         """Begin to close a channel, once what was sent on it has arrived (RFC 8831 §6.7). Unknown ones are closed."""
@@ -268,12 +238,20 @@ class DataChannels:
             association=self._association.statistics(),
         )
 
+    def _open_channel(self, channel_id: int) -> DataChannel:
+        channel = self._channels.get(channel_id)
+        if channel is None or channel.is_closing:
+            raise LocalProtocolError(f"data channel {channel_id} is not open")
+        return channel
+
     def _translate(self, outputs: list[SctpOutput], now: float) -> list[DataChannelOutput]:
         translated: list[DataChannelOutput] = []
         for output in outputs:
             match output:
                 case MessageReceived():
                     translated += self._receive_message(output, now)
+                case StreamDrained(stream):
+                    translated.append(ChannelDrained(stream))
                 case StreamReset(streams):
                     for stream in streams or tuple(self._channels):
                         translated += self._close_by_peer(stream, now)
@@ -307,7 +285,7 @@ class DataChannels:
 
     def _receive_dcep(self, channel_id: int, data: bytes, now: float) -> list[DataChannelOutput]:
         channel = self._channels.get(channel_id)
-        if data[0] == _MESSAGE_ACK:
+        if data[0] == MESSAGE_ACK:
             if channel is None or channel.is_open:
                 self._drops[Drop.CHANNEL_IN_USE if channel else Drop.UNKNOWN_CHANNEL] += 1
                 return []
@@ -323,8 +301,11 @@ class DataChannels:
         if len(self._channels) >= MAX_CHANNELS:
             self._drops[Drop.TOO_MANY_CHANNELS] += 1
             return self._translate(self._association.reset_stream(channel_id, now), now)  # how a channel is refused
+        try:
+            acknowledgement = self._send(channel_id, PayloadProtocol.DCEP, bytes((MESSAGE_ACK,)), now)
+        except SendQueueFullError:  # counted by the association; a channel that is never answered is never used
+            return []
         self._channels[channel_id] = channel = DataChannel(channel_id, parameters)
-        acknowledgement = self._send(channel_id, PayloadProtocol.DCEP, bytes((_MESSAGE_ACK,)), now)
         return [*acknowledgement, *self._mark_open(channel_id, channel), *self._release_early(channel_id, now)]
 
     def _mark_open(self, channel_id: int, channel: DataChannel) -> list[DataChannelOutput]:
@@ -361,6 +342,7 @@ class DataChannels:
 
     def _remove(self, channel_id: int) -> list[DataChannelOutput]:
         channel = self._channels.pop(channel_id)
+        self._association.set_drain_threshold(channel_id, None)
         self._closed += 1
         return [ChannelClosed(channel_id, channel.parameters.label)]
 

@@ -15,3 +15,7 @@ class DecodeError(RemoteProtocolError):
 
 class LocalProtocolError(StackError):
     """A caller asked for what the current state forbids: a bug on our side."""
+
+
+class SendQueueFullError(LocalProtocolError):
+    """A message was refused: too much waits to be sent. The caller may try again once some of it has left."""

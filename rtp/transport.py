@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 from rtp.datachannel import (
     ChannelClosed,
+    ChannelDrained,
     ChannelMessage,
     ChannelOpened,
     DataChannelOutput,
@@ -20,7 +21,7 @@ from rtp.datachannel import (
 from rtp.dtls import ApplicationData, Closed, DtlsOutput, DtlsState, DtlsTransport, Established, SendDatagram
 from rtp.dtls import Failed as DtlsFailed
 from rtp.ice.outputs import ConsentLost, Forgotten, IceOutput, Nominated, Send, Validated
-from rtp.sctp.association import AssociationClosed, AssociationUp, SendPacket
+from rtp.sctp.outputs import AssociationClosed, AssociationUp, SendPacket
 from rtp.srtp import SrtpError, SrtpSession
 from rtp.units import Path
 
@@ -78,6 +79,7 @@ TransportOutput: TypeAlias = (
     | Broken
     | ChannelOpened
     | ChannelMessage
+    | ChannelDrained
     | ChannelClosed
 )
 
@@ -169,9 +171,19 @@ class PeerTransport:
         return packet
 
     def send_message(self, channel: int, data: bytes, now: float, *, is_text: bool = False) -> list[TransportOutput]:
-        """Send one message on an open data channel."""
+        """Send one message on an open data channel.
+
+        Raises:
+            SendQueueFullError: too much waits to be sent; the message was refused, and nothing has been done.
+            LocalProtocolError: if there is no such channel, or it is closing.
+        """
         assert self.channels is not None, "no data section was negotiated"
         return self._from_channels(self.channels.send(channel, data, now, is_text=is_text), now)
+
+    def release_received(self, size: int, now: float) -> list[TransportOutput]:
+        """Give back receive window that `channels.hold` took."""
+        assert self.channels is not None, "nothing was ever received"
+        return self._from_channels(self.channels.release(size, now), now)
 
     def next_timeout(self) -> float | None:
         """Say when the first of the parts wants to be woken."""
@@ -263,7 +275,7 @@ class PeerTransport:
                 case SendPacket(data):
                     if self.dtls.state is DtlsState.CONNECTED:  # else it is lost, and the association's timers know
                         results += self._from_dtls(self.dtls.send(data), now)
-                case ChannelOpened() | ChannelMessage() | ChannelClosed():
+                case ChannelOpened() | ChannelMessage() | ChannelDrained() | ChannelClosed():
                     results.append(output)
                 case AssociationUp() | AssociationClosed():
                     pass  # the channels have been told; nobody above asks for the association

@@ -21,13 +21,10 @@ taken as the COOKIE ACK that was lost or overtaken: only a peer that has our coo
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
 from types import MappingProxyType
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
-from rtp.errors import DecodeError, LocalProtocolError, RemoteProtocolError
+from rtp.errors import DecodeError, LocalProtocolError, RemoteProtocolError, SendQueueFullError
 from rtp.sctp.chunks import (
     Abort,
     Chunk,
@@ -50,7 +47,18 @@ from rtp.sctp.cookie import PeerState, peer_state
 from rtp.sctp.drops import Drop
 from rtp.sctp.handshake import Handshake
 from rtp.sctp.inbound import RECEIVE_WINDOW_BYTES, Inbound
-from rtp.sctp.outbound import Outbound, OutgoingMessage
+from rtp.sctp.outbound import Outbound
+from rtp.sctp.outputs import (
+    AssociationClosed,
+    AssociationState,
+    AssociationUp,
+    MessageReceived,
+    SctpOutput,
+    SctpStatistics,
+    SendPacket,
+    StreamDrained,
+    StreamReset,
+)
 from rtp.sctp.packet import MAX_CHUNK_BYTES, Packet, parse_packet, serialize_packets
 from rtp.sctp.parameters import (
     CauseCode,
@@ -60,6 +68,7 @@ from rtp.sctp.parameters import (
     ResetResult,
     describe_causes,
 )
+from rtp.sctp.queue import OutgoingMessage
 from rtp.sctp.reconfig import StreamResets
 from rtp.sctp.streams import Message
 
@@ -67,75 +76,6 @@ MAX_STREAM: Final = 65534
 """RFC 8831 §6.2: 65535 is reserved."""
 MAX_RETRANSMITS: Final = 10
 """Association.Max.Retrans (RFC 9260 §16)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SendPacket:
-    """A packet for the DTLS connection."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationUp:
-    """Both sides have agreed: what was sent before this leaves now."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
-    """A whole user message, in its turn if ordered. `protocol` is the payload protocol identifier."""
-
-    stream: int
-    protocol: int
-    data: bytes
-    ordered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReset:
-    """The peer started these streams of its own anew, which closes their channels; none named: all of them."""
-
-    streams: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationClosed:
-    """It is over, for `reason`, in words for a log. Nothing comes after this."""
-
-    reason: str
-
-
-SctpOutput: TypeAlias = SendPacket | AssociationUp | MessageReceived | StreamReset | AssociationClosed
-
-
-class AssociationState(Enum):
-    """Where an association is between its first INIT and its end."""
-
-    CLOSED = auto()
-    """Nothing has happened yet."""
-    COOKIE_WAIT = auto()
-    COOKIE_ECHOED = auto()
-    ESTABLISHED = auto()
-    ENDED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class SctpStatistics:
-    """A snapshot; the counts run from the beginning. Windows, queue and flight are bytes of user data."""
-
-    state: AssociationState
-    packets_received: int
-    packets_sent: int
-    messages_received: int
-    retransmissions: int
-    abandoned_messages: int
-    congestion_window: int
-    receive_window: int
-    queued_bytes: int
-    flight_bytes: int
-    outstanding_chunks: int
-    smoothed_round_trip_seconds: float | None
-    drops: Mapping[Drop, int]
 
 
 class SctpAssociation:
@@ -209,10 +149,11 @@ class SctpAssociation:
         """Send one message, as soon as the association is up and the windows allow.
 
         With a limit, the message is given up once a fragment of it would have to be sent more than `max_retransmits`
-        times again, or `lifetime_seconds` from now. A message is dropped, and counted, if the send queue is full
-        (`MAX_QUEUE_BYTES`, `MAX_QUEUE_MESSAGES`) or the association has ended.
+        times again, or `lifetime_seconds` from now. Once the association has ended, messages are dropped and counted.
 
         Raises:
+            SendQueueFullError: if this message would not fit into the send queue (`MAX_QUEUE_BYTES`,
+                `MAX_QUEUE_MESSAGES`): nothing has been done.
             LocalProtocolError: if `data` is empty, which SCTP cannot send, or there can be no such stream.
         """
         if not data or not 0 <= stream <= MAX_STREAM:
@@ -221,13 +162,41 @@ class SctpAssociation:
             self._drops[Drop.ENDED] += 1
             return []
         expires_at = None if lifetime_seconds is None else now + lifetime_seconds
-        self._outbound.enqueue(OutgoingMessage(stream, protocol, data, ordered, max_retransmits, expires_at))
+        message = OutgoingMessage(stream, protocol, data, ordered, max_retransmits, expires_at)
+        if not self._outbound.queue.add(message):
+            raise SendQueueFullError(f"{self._outbound.queue.bytes} bytes wait to be sent")
         return self._flush(now)
 
     def reset_stream(self, stream: int, now: float) -> list[SctpOutput]:
         """Start our side of `stream` anew once all that was sent on it has arrived; later messages wait for that."""
         if self.state is not AssociationState.ENDED:
-            self._outbound.enqueue_reset(stream)
+            self._outbound.queue.add_reset(stream)
+        return self._flush(now)
+
+    def buffered_bytes(self, stream: int) -> int:
+        """Return how many bytes sent on `stream` the peer has not acknowledged: waiting, or under way."""
+        return self._outbound.buffered_bytes(stream)
+
+    def set_drain_threshold(self, stream: int, threshold: int | None) -> None:
+        """Put out `StreamDrained` whenever `buffered_bytes` has fallen to `threshold` or below; None: no more."""
+        self._outbound.set_drain_threshold(stream, threshold)
+
+    def drop_unsent(self, stream: int, keep_bytes: int) -> int:
+        """Drop the oldest messages of `stream` that have a limit and no fragment sent; return how many.
+
+        It stops as soon as no more than `keep_bytes` wait to be sent on the stream.
+        """
+        return self._outbound.queue.drop(stream, keep_bytes)
+
+    def hold(self, size: int) -> None:
+        """Count `size` bytes of messages received against the receive window: they have not been passed on yet."""
+        if self._inbound is not None:
+            self._inbound.hold(size)
+
+    def release(self, size: int, now: float) -> list[SctpOutput]:
+        """Give back what `hold` took; tell the peer if that opens the window notably."""
+        if self._inbound is not None:
+            self._inbound.release(size)
         return self._flush(now)
 
     def close(self) -> list[SctpOutput]:
@@ -274,7 +243,7 @@ class SctpAssociation:
             abandoned_messages=outbound.abandoned_messages,
             congestion_window=outbound.window.bytes,
             receive_window=self._inbound.window_bytes if self._inbound else RECEIVE_WINDOW_BYTES,
-            queued_bytes=outbound.queued_bytes,
+            queued_bytes=outbound.queue.bytes,
             flight_bytes=outbound.flight_bytes,
             outstanding_chunks=outbound.outstanding,
             smoothed_round_trip_seconds=self._rto.smoothed_round_trip_seconds,
@@ -466,10 +435,12 @@ class SctpAssociation:
             if forward_tsn := self._outbound.take_forward_tsn():
                 self._control.append(forward_tsn.serialize())
             self._control += [chunk.serialize() for chunk in data]
+            self._events += [StreamDrained(stream) for stream in self._outbound.drained()]
         return self._take_outputs()
 
     def _request_resets(self, now: float) -> None:
-        due, self._outbound.resets_due = self._outbound.resets_due, []
+        queue = self._outbound.queue
+        due, queue.resets_due = queue.resets_due, []
         if self._peer is None or not self._peer.takes_stream_resets:
             self._outbound.resume(due)
             return

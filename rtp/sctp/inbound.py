@@ -12,6 +12,8 @@ from rtp.sctp.streams import InboundStreams, Message
 from rtp.serial import unwrap
 
 RECEIVE_WINDOW_BYTES: Final = 1 << 20
+WINDOW_UPDATE_BYTES: Final = RECEIVE_WINDOW_BYTES // 4
+"""What the window must have opened by for a SACK of its own: less would make the peer send in driblets."""
 SACK_DELAY_SECONDS: Final = 0.1
 """Below RFC 9260's 200 ms and far below 400 ms, the least that browsers wait before they send again."""
 
@@ -41,6 +43,8 @@ class Inbound:
         self._gaps: list[list[int]] = []  # [first, last] TSN of blocks above `cumulative`, ascending and apart
         self._duplicates: list[int] = []
         self._packets = 0  # with DATA, since the last SACK
+        self._held_bytes = 0  # by the application
+        self._advertised_bytes = RECEIVE_WINDOW_BYTES
 
     @property
     def has_unacknowledged(self) -> bool:
@@ -50,7 +54,20 @@ class Inbound:
     @property
     def window_bytes(self) -> int:
         """a_rwnd: how much more we would take."""
-        return max(0, RECEIVE_WINDOW_BYTES - self._streams.held_bytes)
+        return max(0, RECEIVE_WINDOW_BYTES - self._streams.held_bytes - self._held_bytes)
+
+    def hold(self, size: int) -> None:
+        """Count `size` bytes of delivered messages against the window: they are still in our memory."""
+        self._held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Count them no more. A SACK is due if the window has opened notably since the peer last heard of it."""
+        assert 0 <= size <= self._held_bytes, "only what is held can be released"
+        self._held_bytes -= size
+        opened = self.window_bytes - self._advertised_bytes
+        is_last_chance = not self._held_bytes and self._advertised_bytes < WINDOW_UPDATE_BYTES
+        if opened >= WINDOW_UPDATE_BYTES or (is_last_chance and opened > 0):
+            self.is_sack_due = True
 
     def receive_data(self, chunk: Data) -> list[Message]:
         """Take one DATA chunk; return the messages that may now be delivered.
@@ -95,9 +112,10 @@ class Inbound:
 
     def make_sack(self) -> Sack:
         """Return the SACK for all that came, and owe none."""
+        self._advertised_bytes = self.window_bytes
         sack = Sack(
             self.cumulative & 0xFFFF_FFFF,
-            self.window_bytes,
+            self._advertised_bytes,
             [(first - self.cumulative, last - self.cumulative) for first, last in self._gaps],
             self._duplicates,
         )
@@ -112,13 +130,14 @@ class Inbound:
         self._streams.reset(streams)
 
     def _has_room(self, tsn: int, size: int) -> bool:
-        held = self._streams.held_bytes + size
+        kept = self._streams.held_bytes + size
+        held = kept + self._held_bytes
         if tsn != self.cumulative + 1:
             return held <= RECEIVE_WINDOW_BYTES and tsn <= self.cumulative + MAX_TSN_AHEAD
-        if held > RECEIVE_WINDOW_BYTES + _OVERDRAFT_BYTES:
+        if kept > RECEIVE_WINDOW_BYTES + _OVERDRAFT_BYTES:
             # All in order, and still nothing can be delivered: sequence numbers with holes that nothing will fill.
             raise RemoteProtocolError("receive window full of messages that cannot be delivered")
-        return True
+        return held <= RECEIVE_WINDOW_BYTES + _OVERDRAFT_BYTES
 
     def _note(self, tsn: int) -> bool:
         """Remember that `tsn` came. False: it had come before, or opens more gaps than we keep account of."""

@@ -1,9 +1,9 @@
-"""The sending half of an association: queue, fragments, acknowledgements, retransmission, giving up.
+"""The sending half of an association: fragments, acknowledgements, retransmission, giving up.
 
 RFC 9260 §6.1, §6.3, §7.2; partial reliability by RFC 3758 §3.5 with the limits of RFC 7496 §3.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -13,11 +13,10 @@ from rtp.sctp.congestion import CongestionWindow, RetransmissionTimeout
 from rtp.sctp.cookie import PeerState
 from rtp.sctp.drops import Drop
 from rtp.sctp.packet import MAX_CHUNK_BYTES, MTU
+from rtp.sctp.queue import OutgoingMessage, SendQueue
 from rtp.serial import unwrap
 
 MAX_FRAGMENT_BYTES: Final = MAX_CHUNK_BYTES - DATA_HEADER_SIZE
-MAX_QUEUE_BYTES: Final = 4 << 20
-MAX_QUEUE_MESSAGES: Final = 4096
 MAX_OUTSTANDING: Final = 1024
 """Chunks under way. It bounds the work that one SACK can ask for; full-sized ones fill the largest window anyway."""
 MAX_BURST_BYTES: Final = 4 * MTU
@@ -25,32 +24,6 @@ MAX_BURST_BYTES: Final = 4 * MTU
 MISSES_TO_RETRANSMIT: Final = 3
 MAX_FORWARD_STREAMS: Final = 256
 """Streams named in one FORWARD-TSN: they fit into a packet of ours."""
-
-
-@dataclass(slots=True)
-class OutgoingMessage:
-    """A user message on its way out.
-
-    `max_retransmits`: how often a fragment may be sent again; `expires_at`: after that it is not; None: for ever.
-    """
-
-    stream: int
-    protocol: int
-    data: bytes
-    ordered: bool
-    max_retransmits: int | None = None
-    expires_at: float | None = None
-    sequence: int = 0
-    offset: int = 0
-    first_tsn: int = 0
-    is_abandoned: bool = False
-
-
-@dataclass(slots=True)
-class _ResetMarker:
-    """Stands in the queue where a stream is to be reset: what was sent before it goes out first."""
-
-    stream: int
 
 
 @dataclass(slots=True)
@@ -70,25 +43,24 @@ class _Sent:
 class Outbound:
     """What we send as DATA, until the peer has it or we give it up. TSNs are unwrapped.
 
-    `next_timeout_at` is T3-rtx; None: nothing is outstanding. `resets_due` holds the streams whose queue has run out
-    up to their reset: to be asked of the peer with `last_tsn`, and to be resumed when it has answered.
+    `next_timeout_at` is T3-rtx; None: nothing is outstanding. The resets that come due in `queue` are to be asked of
+    the peer with `last_tsn`, and their streams to be resumed when it has answered.
     """
 
     def __init__(self, initial_tsn: int, rto: RetransmissionTimeout, drops: Counter[Drop]) -> None:
         self.next_timeout_at: float | None = None
         self.window = CongestionWindow()
-        self.queued_bytes = 0
+        self.queue = SendQueue(drops)
         self.flight_bytes = 0
         self.retransmissions = 0
-        self.abandoned_messages = 0
         self.expiries = 0
         """How often T3-rtx has run out since the peer last acknowledged anything."""
-        self.resets_due: list[int] = []
         self._rto = rto
         self._drops = drops
-        self._queue: deque[OutgoingMessage | _ResetMarker] = deque()
-        self._paused: dict[int, list[OutgoingMessage | _ResetMarker]] = {}  # streams being reset: what came since
-        self._paused_count = 0
+        self._abandoned_messages = 0
+        self._unacknowledged: dict[int, int] = {}  # stream → bytes sent that neither came nor were given up
+        self._thresholds: dict[int, int] = {}
+        self._above: set[int] = set()  # streams that have more under way than their threshold
         self._sequences: dict[int, int] = {}
         self._next_tsn = initial_tsn
         self._acked = initial_tsn - 1  # all up to here is done with
@@ -117,30 +89,41 @@ class Outbound:
         self._peer_window = peer.a_rwnd
         self._can_give_up = peer.takes_forward_tsn
 
-    def enqueue(self, message: OutgoingMessage) -> None:
-        """Put `message` last. A full queue drops it, and counts it."""
-        count = len(self._queue) + self._paused_count
-        if self.queued_bytes + len(message.data) > MAX_QUEUE_BYTES or count >= MAX_QUEUE_MESSAGES:
-            self._drops[Drop.SEND_BUFFER_FULL] += 1
-            return
-        self.queued_bytes += len(message.data)
-        self._append(message)
-
-    def enqueue_reset(self, stream: int) -> None:
-        """Reset `stream` as soon as all that was enqueued for it has been sent."""
-        if len(self._queue) + self._paused_count < MAX_QUEUE_MESSAGES:
-            self._append(_ResetMarker(stream))
-        else:
-            self._drops[Drop.SEND_BUFFER_FULL] += 1
+    @property
+    def abandoned_messages(self) -> int:
+        """Messages given up, whether some of them had been sent or nothing."""
+        return self._abandoned_messages + self.queue.expired_messages
 
     def resume(self, streams: list[int]) -> None:
         """Number these streams from zero again: the peer has answered their reset."""
         for stream in streams:
             self._sequences.pop(stream, None)
-            waiting = self._paused.pop(stream, [])
-            self._paused_count -= len(waiting)
-            for item in waiting:
-                self._append(item)
+            self.queue.resume(stream)
+
+    def buffered_bytes(self, stream: int) -> int:
+        """Return how much of one stream's data the peer has not acknowledged, sent or not."""
+        return self.queue.bytes_of(stream) + self._unacknowledged.get(stream, 0)
+
+    def set_drain_threshold(self, stream: int, threshold: int | None) -> None:
+        """Let `drained` tell of `stream` when its buffered bytes fall to `threshold`; None: no more."""
+        self._above.discard(stream)
+        if threshold is None:
+            self._thresholds.pop(stream, None)
+            return
+        self._thresholds[stream] = threshold
+        if self.buffered_bytes(stream) > threshold:
+            self._above.add(stream)
+
+    def drained(self) -> list[int]:
+        """Return the streams that have fallen to their thresholds, or below, since the last call."""
+        drained = []
+        for stream, threshold in self._thresholds.items():
+            if self.buffered_bytes(stream) > threshold:
+                self._above.add(stream)
+            elif stream in self._above:
+                self._above.discard(stream)
+                drained.append(stream)
+        return drained
 
     def transmit(self, now: float) -> list[Data]:
         """Return the chunks that may leave now: first what is sent again, then what is new."""
@@ -158,7 +141,11 @@ class Outbound:
             budget -= len(sent.chunk.data) + DATA_HEADER_SIZE
             chunks.append(sent.chunk)
         self._is_fast_retransmit_due = False
-        while budget > 0 and (message := self._next_message(now)) and self._may_send_new(message):
+        while (
+            budget > 0
+            and (message := self.queue.next(now, may_expire=self._can_give_up))
+            and self._may_send_new(message)
+        ):
             chunk = self._next_fragment(message, now)
             budget -= len(chunk.data) + DATA_HEADER_SIZE
             chunks.append(chunk)
@@ -219,39 +206,6 @@ class Outbound:
         self._is_forward_due = True
         self.next_timeout_at = now + self._rto.seconds if self._sent else None
 
-    def _append(self, item: OutgoingMessage | _ResetMarker) -> None:
-        if item.stream in self._paused:
-            self._paused[item.stream].append(item)
-            self._paused_count += 1
-        else:
-            self._queue.append(item)
-
-    def _next_message(self, now: float) -> OutgoingMessage | None:
-        """Return the message at the head of the queue, past what need not or may not be sent."""
-        while self._queue:
-            item = self._queue[0]
-            if isinstance(item, _ResetMarker):
-                self._take_resets()
-                continue
-            is_late = item.expires_at is not None and now >= item.expires_at and item.offset == 0 and self._can_give_up
-            if not item.is_abandoned and not is_late:
-                return item
-            self._queue.popleft()
-            self.queued_bytes -= len(item.data) - item.offset
-            self.abandoned_messages += is_late
-        return None
-
-    def _take_resets(self) -> None:
-        """Take the markers at the queue's head, and hold back what is behind them for the same streams."""
-        while self._queue and isinstance(self._queue[0], _ResetMarker):
-            stream = self._queue.popleft().stream
-            self.resets_due.append(stream)
-            self._paused[stream] = []
-        remaining = self._queue
-        self._queue = deque()
-        for item in remaining:
-            self._append(item)
-
     def _may_send_new(self, message: OutgoingMessage) -> bool:
         if self.flight_bytes >= self.window.bytes or len(self._sent) >= MAX_OUTSTANDING:
             return False
@@ -259,12 +213,10 @@ class Outbound:
         return self.flight_bytes + size <= self._peer_window or self.flight_bytes == 0  # one chunk probes a window of 0
 
     def _next_fragment(self, message: OutgoingMessage, now: float) -> Data:
-        """Cut the next fragment off `message`, which is at the queue's head, and give it a TSN."""
-        start = message.offset
-        data = message.data[start : start + MAX_FRAGMENT_BYTES]
-        message.offset += len(data)
-        is_last = message.offset == len(message.data)
-        if start == 0:
+        """Cut the next fragment off `message`, whose turn it is, and give it a TSN."""
+        is_first = message.offset == 0
+        data = self.queue.take(message, min(len(message.data) - message.offset, MAX_FRAGMENT_BYTES))
+        if is_first:
             message.first_tsn = self._next_tsn
             if message.ordered:
                 message.sequence = self._sequences.get(message.stream, 0)
@@ -276,15 +228,13 @@ class Outbound:
             message.protocol,
             data,
             unordered=not message.ordered,
-            beginning=start == 0,
-            ending=is_last,
+            beginning=is_first,
+            ending=message.offset == len(message.data),
         )
         self._sent[self._next_tsn] = _Sent(chunk, message, now)
         self._next_tsn += 1
         self.flight_bytes += len(data)
-        self.queued_bytes -= len(data)
-        if is_last:
-            self._queue.popleft()
+        self._unacknowledged[message.stream] = self._unacknowledged.get(message.stream, 0) + len(data)
         return chunk
 
     def _acknowledge(self, sent: _Sent) -> int:
@@ -293,6 +243,8 @@ class Outbound:
             return 0
         sent.is_acked = True
         size = len(sent.chunk.data)
+        if not sent.message.is_abandoned:
+            self._forget(sent.chunk)
         if not sent.is_lost:
             self.flight_bytes -= size
             if sent.transmissions == 1:
@@ -336,6 +288,9 @@ class Outbound:
         if sent is not None and sent.is_acked:
             sent.is_acked = False
             sent.is_lost = True
+            if not sent.message.is_abandoned:
+                stream = sent.chunk.stream
+                self._unacknowledged[stream] = self._unacknowledged.get(stream, 0) + len(sent.chunk.data)
             heappush(self._resend, self._acked + 1)
 
     def _lose(self, tsn: int, sent: _Sent, now: float) -> None:
@@ -359,14 +314,24 @@ class Outbound:
     def _abandon(self, message: OutgoingMessage) -> None:
         """Give up all fragments of `message` (RFC 3758 §3.5 A3); those without a TSN leave the queue by themselves."""
         message.is_abandoned = True
-        self.abandoned_messages += 1
+        self._abandoned_messages += 1
         tsn = max(message.first_tsn, self._acked + 1)
         while (sent := self._sent.get(tsn)) and sent.message is message:
+            if not sent.is_acked:
+                self._forget(sent.chunk)
             if not sent.is_acked and not sent.is_lost:
                 sent.is_lost = True
                 self.flight_bytes -= len(sent.chunk.data)
             tsn += 1
         self._is_forward_due = True
+
+    def _forget(self, chunk: Data) -> None:
+        """Count a chunk no more for its stream: it has come, or has been given up."""
+        left = self._unacknowledged[chunk.stream] - len(chunk.data)
+        if left:
+            self._unacknowledged[chunk.stream] = left
+        else:
+            del self._unacknowledged[chunk.stream]
 
     def _next_lost(self, now: float) -> _Sent | None:
         """Return the lowest chunk that is to be sent again; it stays on the heap."""

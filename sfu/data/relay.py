@@ -9,7 +9,7 @@ import trio
 from livekit.protocol import models
 
 from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
-from rtp.errors import DecodeError
+from rtp.errors import DecodeError, SendQueueFullError
 from sfu.data.history import History, Kept, NonceFilter, SequenceFilter
 from sfu.data.packets import KINDS, LOSSY, RELIABLE, Drop, Person, address, objection, parse_packet, sign
 from sfu.model import ParticipantSid
@@ -65,6 +65,8 @@ class Member:
         """Send on an open channel. Never raises: a fault ends this member, and nobody else."""
         try:
             self._connection.send_message(self._channels[label], data, is_text=is_text)
+        except SendQueueFullError:
+            logger.debug("%s reads too slowly: a message on %s was dropped", self.person.identity, label)
         except Exception as error:  # noqa: BLE001 - the fence round each reader, as round each row of a fan-out
             self._connection.fail(error)
 

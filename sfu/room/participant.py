@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from livekit.protocol import models, rtc
 
-from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
 from rtp.ice.candidates import Candidate
 from sfu.environment import Environment
 from sfu.errors import CloseReason
@@ -352,6 +352,9 @@ class Participant:
         """Send no more data on it."""
         if connection is self._reading:
             self._room.data.channel_closed(self.data, channel)
+
+    def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:
+        """Nothing is sent that would wait for room."""
 
     def track_published(self, publication: Publication) -> None:
         """Tell everybody, and let them have it."""

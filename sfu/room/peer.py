@@ -7,7 +7,8 @@ from typing import Final
 import trio
 
 from rtp.binding import Section
-from rtp.datachannel import ChannelParameters, DataChannels
+from rtp.datachannel import DataChannels
+from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
 from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID
 from rtp.ice.candidates import IceCredentials, new_credentials

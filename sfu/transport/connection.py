@@ -6,7 +6,7 @@ from typing import Final, NoReturn, Protocol, assert_never
 
 import trio
 
-from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
 from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
 from rtp.packet import is_rtcp
 from rtp.transport import Broken, Connected, Lost, PeerTransport, TransportOutput
@@ -60,6 +60,9 @@ class ConnectionOwner(Protocol):
 
     def channel_closed(self, connection: "PeerConnection", channel: ChannelClosed) -> None:
         """A data channel is gone."""
+
+    def channel_drained(self, connection: "PeerConnection", channel: ChannelDrained) -> None:
+        """What waits on a data channel has fallen to its drain threshold: there is room for more."""
 
 
 class PeerConnection:
@@ -129,7 +132,12 @@ class PeerConnection:
             self.perform(step(trio.current_time()))
 
     def send_message(self, channel_id: int, data: bytes, *, is_text: bool = False) -> None:
-        """Send one message on an open data channel. Raises LocalProtocolError if it is not."""
+        """Send one message on an open data channel.
+
+        Raises:
+            SendQueueFullError: too much waits to be sent; the message was refused, and nothing has been done.
+            LocalProtocolError: if the channel is not open.
+        """
         self.do(lambda now: self.transport.send_message(channel_id, data, now, is_text=is_text))
 
     def send_rtcp(self, compound: bytes) -> None:
@@ -213,6 +221,8 @@ class PeerConnection:
                     self._owner.channel_opened(self, output)
                 case ChannelMessage():
                     self._owner.channel_message(self, output)
+                case ChannelDrained():
+                    self._owner.channel_drained(self, output)
                 case ChannelClosed():
                     self._owner.channel_closed(self, output)
                 case _:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
-from rtp.datachannel import ChannelOpened, ChannelParameters, DataChannelOutput, DataChannels
+from rtp.datachannel import ChannelOpened, DataChannelOutput, DataChannels
+from rtp.dcep import ChannelParameters
 from rtp.errors import LocalProtocolError
-from rtp.sctp.association import SctpAssociation, SendPacket
+from rtp.sctp.association import SctpAssociation
+from rtp.sctp.outputs import SendPacket
 from tests.fuzz.target import Target
 
 SECRETS: Final = (bytes(32), bytes(range(32)))

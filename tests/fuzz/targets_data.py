@@ -3,7 +3,8 @@
 import trio
 from livekit.protocol.models import ChatMessage, DataPacket, DataStream, RpcAck, UserPacket
 
-from rtp.datachannel import ChannelMessage, ChannelOpened, ChannelParameters
+from rtp.datachannel import ChannelMessage, ChannelOpened
+from rtp.dcep import ChannelParameters
 from sfu.data.relay import DataRelay
 from sfu.model import ParticipantKind
 from tests.fuzz.target import Target

@@ -5,10 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from rtp.datachannel import ChannelParameters, DataChannels, parse_open
-from rtp.sctp.association import SctpAssociation, SctpOutput, SendPacket
+from rtp.datachannel import DataChannels
+from rtp.dcep import ChannelParameters, parse_open
+from rtp.sctp.association import SctpAssociation
 from rtp.sctp.chunks import Chunk, CookieEcho, Data, ForwardTsn, Init, Sack, parse_chunks
 from rtp.sctp.cookie import parse_cookie
+from rtp.sctp.outputs import SctpOutput, SendPacket
 from rtp.sctp.packet import PACKET_HEADER_SIZE, parse_packet, serialize_packet
 from rtp.sctp.parameters import Parameter, describe_causes, parse_parameters, parse_reconfig_parameter
 from tests.fuzz.target import Target

@@ -8,20 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.datachannel import (
-    MAX_CHANNELS,
-    MAX_EARLY_MESSAGES,
-    ChannelClosed,
-    ChannelMessage,
-    ChannelOpened,
-    ChannelParameters,
-    DataChannels,
-    parse_open,
-)
+from rtp.datachannel import MAX_CHANNELS, MAX_EARLY_MESSAGES, ChannelClosed, ChannelMessage, ChannelOpened, DataChannels
+from rtp.dcep import ChannelParameters, parse_open
 from rtp.errors import DecodeError, LocalProtocolError
-from rtp.sctp.association import AssociationClosed, AssociationUp, SctpAssociation
+from rtp.sctp.association import SctpAssociation
 from rtp.sctp.chunks import Data
 from rtp.sctp.drops import Drop
+from rtp.sctp.outputs import AssociationClosed, AssociationUp
 from rtp.sctp.packet import parse_packet
 from tests.rtp.sctp.link import Link, association
 

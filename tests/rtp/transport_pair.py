@@ -7,7 +7,8 @@ from itertools import count
 from random import Random
 
 from rtp.certificate import Certificate
-from rtp.datachannel import ChannelParameters, DataChannels
+from rtp.datachannel import DataChannels
+from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsContext, DtlsRole, DtlsTransport
 from rtp.ice.candidates import IceCredentials
 from rtp.ice.controlling import IceControllingAgent

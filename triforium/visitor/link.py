@@ -7,7 +7,8 @@ from typing import Final
 
 import trio
 
-from rtp.datachannel import ChannelParameters, DataChannels
+from rtp.datachannel import DataChannels
+from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
 from rtp.ice.candidates import Candidate, host_candidate, new_credentials, parse_candidate

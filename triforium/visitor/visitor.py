@@ -24,7 +24,7 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
 from rtp.sdp.codecs import H264, MediaKind
 from rtp.units import Rid
 from sfu.errors import PeerConnectionLostError
@@ -365,6 +365,9 @@ class Visitor:
         """Note that a data channel is gone."""
         self.open_channels.discard(channel.label)
         self._tell()
+
+    def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:
+        """Send nothing: data is not ours yet."""
 
     # Tasks
 

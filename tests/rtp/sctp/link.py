@@ -6,7 +6,8 @@ from itertools import count
 from random import Random
 from typing import Any, Protocol
 
-from rtp.sctp.association import SctpAssociation, SendPacket
+from rtp.sctp.association import SctpAssociation
+from rtp.sctp.outputs import SendPacket
 
 SECRET = bytes(range(32))
 

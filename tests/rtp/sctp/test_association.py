@@ -6,22 +6,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtp.errors import LocalProtocolError
+from rtp.errors import LocalProtocolError, SendQueueFullError
 from rtp.sctp import chunks as c
 from rtp.sctp import parameters as p
-from rtp.sctp.association import (
+from rtp.sctp.association import SctpAssociation
+from rtp.sctp.drops import Drop
+from rtp.sctp.inbound import SACK_DELAY_SECONDS
+from rtp.sctp.outputs import (
     AssociationClosed,
     AssociationState,
     AssociationUp,
     MessageReceived,
-    SctpAssociation,
     SctpOutput,
     SendPacket,
     StreamReset,
 )
-from rtp.sctp.drops import Drop
-from rtp.sctp.inbound import SACK_DELAY_SECONDS
 from rtp.sctp.packet import MTU, Packet, parse_packet, serialize_packet
+from rtp.sctp.queue import MAX_QUEUE_BYTES, MAX_QUEUE_MESSAGES
 from tests.rtp.sctp.link import association, connected
 from tests.rtp.sctp.vectors import client_packets, recorded, retagged
 
@@ -543,14 +544,20 @@ def test_a_lifetime_that_ends_while_a_chunk_waits_to_be_sent_again_gives_it_up()
     assert peer.core.statistics().abandoned_messages == 1
 
 
-def test_a_full_queue_drops_and_counts() -> None:
+def test_a_message_that_finds_the_queue_full_is_refused_and_counted() -> None:
     core = association(1)
-    for _ in range(4097):
+    for _ in range(MAX_QUEUE_MESSAGES):
         assert core.send(0, 51, b"x", 0.0) == []
+    with pytest.raises(SendQueueFullError):
+        core.send(0, 51, b"x", 0.0)
+    assert core.buffered_bytes(0) == MAX_QUEUE_MESSAGES
+    core = association(1)
+    for _ in range(MAX_QUEUE_BYTES // 65536):
+        core.send(0, 51, bytes(65536), 0.0)
+    with pytest.raises(SendQueueFullError):
+        core.send(0, 51, b"x", 0.0)
+    assert core.statistics().queued_bytes == MAX_QUEUE_BYTES
     assert dropped(core) == {Drop.SEND_BUFFER_FULL: 1}
-    for _ in range(70):
-        core.send(0, 51, bytes(65535), 0.0)
-    assert core.statistics().queued_bytes == 4096
 
 
 def test_an_empty_message_or_an_impossible_stream_is_the_callers_fault() -> None:

@@ -4,13 +4,9 @@ from random import Random
 
 import pytest
 
-from rtp.datachannel import ChannelMessage, ChannelOpened, ChannelParameters, DataChannels
-from rtp.sctp.association import (
-    AssociationClosed,
-    AssociationState,
-    AssociationUp,
-    MessageReceived,
-)
+from rtp.datachannel import ChannelMessage, ChannelOpened, DataChannels
+from rtp.dcep import ChannelParameters
+from rtp.sctp.outputs import AssociationClosed, AssociationState, AssociationUp, MessageReceived
 from rtp.sctp.packet import MTU
 from tests.rtp.sctp.link import Link, association, connected
 

@@ -5,7 +5,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened, ChannelParameters
+from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
+from rtp.dcep import ChannelParameters
 from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
 from rtp.transport import Broken, Connected, Lost, TransportOutput
 from rtp.units import Address, Path
@@ -104,6 +105,9 @@ class Owner:
         self.news.append(message)
 
     def channel_closed(self, connection: PeerConnection, channel: ChannelClosed) -> None:
+        self.news.append(channel)
+
+    def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:
         self.news.append(channel)
 
 
