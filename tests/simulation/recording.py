@@ -64,20 +64,29 @@ class Message(NamedTuple):
     fields: Mapping[str, Any]
 
 
-def recorded(name: str, client: str, direction: str) -> list[Message]:
-    """Return one side of a recorded conversation."""
-    return [
-        Message(line["k"], _as_mapping(line))
-        for line in _resolved(name)
-        if line.get("c") == client and line.get("d") == direction
-    ]
+def recorded(name: str, client: str, direction: str, *, step: str | None = None) -> list[Message]:
+    """Return one side of a recorded conversation, or what of it belongs to the first step that mentions `step`."""
+    messages: list[Message] = []
+    has_begun = step is None
+    for line in _resolved(name):
+        if line["k"] == "step" and step is not None:
+            if has_begun:
+                break
+            has_begun = step in line["text"]
+        elif has_begun and line.get("c") == client and line.get("d") == direction:
+            messages.append(Message(line["k"], _as_mapping(line)))
+    return messages
 
 
 def simulated(visitor: Visitor, direction: str) -> list[Message]:
     """Return one side of a visitor's conversation, in the form of the recordings."""
     is_sent = direction == "c>s"
     messages = []
+    has_left = False
     for each in visitor.messages:
+        has_left |= each.is_sent and each.kind == "leave"
+        if has_left and each.kind in NEGOTIATION:
+            continue  # it crossed the goodbye, and nobody heeds it
         if each.is_sent is is_sent:
             fields = MessageToDict(each.content, preserving_proto_field_name=True)[each.kind]
             messages.append(Message(each.kind, fields if isinstance(fields, dict) else {}))

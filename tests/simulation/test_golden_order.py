@@ -3,87 +3,19 @@
 Visitors play the first three of the recorded scenarios, with the manners of either client, in either layout.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
 from google.protobuf.json_format import MessageToDict
 from livekit.protocol.models import ParticipantInfo, TrackSource
 
-from tests.simulation.house import House, flows, open_house, sent
-from tests.simulation.recording import (
-    NOT_SERVED,
-    UNTIMELY,
-    Message,
-    disagreements,
-    labels,
-    recorded,
-    sections,
-    simulated,
-)
+from tests.simulation.house import flows, open_house, sent
+from tests.simulation.recording import NOT_SERVED, UNTIMELY, recorded, simulated
+from tests.simulation.stage import Stage, clients, layouts, play
 from triforium.testing import Link
 from triforium.visitor import Habits, Visitor
-
-layouts = pytest.mark.parametrize("layout", ["v0", "v1"])
-clients = pytest.mark.parametrize("client", ["js", "py"])
-
-
-class Stage:
-    """Where a scenario is played."""
-
-    def __init__(self, house: House, scenario: str, client: str, layout: str, visitors: AsyncExitStack) -> None:
-        self.house = house
-        self.recording = f"{scenario}.{client}-{layout}"
-        self.is_rust = client == "py"
-        self.single = layout == "v1"
-        self._visitors = visitors
-
-    async def enter(self, identity: str, *, auto_subscribe: bool = True) -> Visitor:
-        visitor = await self._visitors.enter_async_context(
-            self.house.visitor(
-                identity,
-                single=self.single,
-                habits=Habits.RUST if self.is_rust else Habits.JAVASCRIPT,
-                auto_subscribe=auto_subscribe,
-            )
-        )
-        await visitor.wait_connected()
-        return visitor
-
-    def compare(self, visitor: Visitor, identity: str) -> None:
-        """See that a visitor's conversation agrees with the recorded one."""
-        theirs, ours = recorded(self.recording, identity, "s>c"), simulated(visitor, "s>c")
-        if not any(message.kind == "leave" for message in theirs):
-            ours = [message for message in ours if message.kind != "leave"]  # that client did not wait for it
-        self._expect_agreement(ours, theirs)
-        self._expect_agreement(simulated(visitor, "c>s"), recorded(self.recording, identity, "c>s"))
-        for kind in ("offer", "answer"):  # of two connections in the old layout
-            self._expect_same_steps(sections(ours, kind), sections(theirs, kind))
-
-    @staticmethod
-    def _expect_agreement(ours: list[Message], theirs: list[Message]) -> None:
-        found = disagreements(labels(ours), labels(theirs))
-        assert not found, "\n".join([*found, str(labels(ours)), str(labels(theirs))])
-
-    @staticmethod
-    def _expect_same_steps(ours: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> None:
-        """Descriptions went through the same states; what ends at once may be taken away in one step or in two."""
-        rest = iter(theirs)
-        assert all(each in rest for each in ours), f"{ours} are not steps of {theirs}"
-        assert ours[-1:] == theirs[-1:]
-        assert len(theirs) - len(ours) <= 1, f"{theirs} took more steps than {ours}"
-
-
-async def play(scenario: str, client: str, layout: str, act: Callable[[Stage], Awaitable[dict[str, Visitor]]]) -> Stage:
-    """Play a scenario and compare what everybody was told; return the stage."""
-    async with open_house() as house:
-        async with AsyncExitStack() as visitors:
-            stage = Stage(house, scenario, client, layout, visitors)
-            cast = await act(stage)
-        for identity, visitor in cast.items():
-            stage.compare(visitor, identity)
-    return stage
 
 
 @clients

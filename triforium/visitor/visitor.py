@@ -106,6 +106,7 @@ class Visitor:
         self._waiting = 0
         self._over = trio.Event()
         self._vanished = False
+        self._is_leaving = False
         self._outbox, self._queued = trio.open_memory_channel[SignalRequest](OUTBOX_MESSAGES)
         self._nursery: trio.Nursery | None = None
         self._published: dict[str, TrackInfo] = {}
@@ -233,6 +234,7 @@ class Visitor:
         if self._over.is_set():
             return
         self._send(_goodbye())
+        self._is_leaving = True
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._over.wait()
         self._end()
@@ -417,6 +419,7 @@ class Visitor:
             TrackPublishedResponse(cid=each.cid, track=each.info) for each in self._publications if not each.is_over
         ]
         self._send(SignalRequest(sync_state=SyncState(publish_tracks=known)))
+        self._send(SignalRequest(subscription_permission=SubscriptionPermission(all_participants=True)))
         for request in self._announced.values():
             self._send(SignalRequest(add_track=request))
         self._connections.resume()
@@ -463,6 +466,8 @@ class Visitor:
     def _send(self, request: SignalRequest) -> None:
         kind = request.WhichOneof("message")
         assert kind is not None, "a request says something"
+        if self._is_leaving:
+            return  # whatever the server still asks for
         self.messages.append(SignalMessage(trio.current_time(), is_sent=True, kind=kind, content=request))
         self._outbox.send_nowait(request)
 

@@ -1,0 +1,90 @@
+"""Where recorded scenarios are played again by visitors, and compared with the recordings."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final
+
+import pytest
+
+from tests.simulation.house import House, open_house
+from tests.simulation.recording import Message, disagreements, labels, recorded, sections, simulated
+from triforium.visitor import Habits, Visitor
+
+layouts = pytest.mark.parametrize("layout", ["v0", "v1"])
+clients = pytest.mark.parametrize("client", ["js", "py"])
+
+CUT: Final = "signalling socket"
+"""In the name of the step that cuts one."""
+
+
+class Stage:
+    """Where a scenario is played."""
+
+    def __init__(self, house: House, scenario: str, client: str, layout: str, visitors: AsyncExitStack) -> None:
+        self.house = house
+        self.recording = f"{scenario}.{client}-{layout}"
+        self.is_rust = client == "py"
+        self.single = layout == "v1"
+        self._visitors = visitors
+
+    async def enter(self, identity: str, *, auto_subscribe: bool = True, resumes: bool = False) -> Visitor:
+        visitor = await self._visitors.enter_async_context(
+            self.house.visitor(
+                identity,
+                single=self.single,
+                habits=Habits.RUST if self.is_rust else Habits.JAVASCRIPT,
+                auto_subscribe=auto_subscribe,
+                resumes=resumes,
+            )
+        )
+        await visitor.wait_connected()
+        return visitor
+
+    def compare(self, visitor: Visitor, identity: str) -> None:
+        """See that a visitor's conversation agrees with the recorded one."""
+        theirs, ours = recorded(self.recording, identity, "s>c"), simulated(visitor, "s>c")
+        if not any(message.kind == "leave" for message in theirs):
+            ours = [message for message in ours if message.kind != "leave"]  # that client did not wait for it
+        self._expect_agreement(ours, theirs)
+        self._expect_agreement(simulated(visitor, "c>s"), recorded(self.recording, identity, "c>s"))
+        if "#" in identity:
+            return  # its sections are recorded as changes to those of the client before
+        for kind in ("offer", "answer"):  # of two connections in the old layout
+            self._expect_same_steps(sections(ours, kind), sections(theirs, kind))
+
+    def compare_resumption(self, visitor: Visitor, identity: str) -> None:
+        """See that what followed the first cut of a signal connection agrees with the recording, up to the next cut."""
+        for direction in ("s>c", "c>s"):
+            theirs = recorded(self.recording, f"{identity}#2", direction, step=CUT)
+            ours = simulated(visitor, direction)
+            first = "reconnect" if direction == "s>c" else "sync_state"
+            start = [message.kind for message in ours].index(first)
+            self._expect_agreement(ours[start:], theirs, without="track ")  # told before, and left out as such there
+
+    @staticmethod
+    def _expect_agreement(ours: list[Message], theirs: list[Message], *, without: str | None = None) -> None:
+        here, there = (
+            [label for label in labels(messages) if without is None or not label.kind.startswith(without)]
+            for messages in (ours, theirs)
+        )
+        found = disagreements(here, there)
+        assert not found, "\n".join([*found, str(here), str(there)])
+
+    @staticmethod
+    def _expect_same_steps(ours: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> None:
+        """Descriptions went through the same states; what ends at once may be taken away in one step or in two."""
+        rest = iter(theirs)
+        assert all(each in rest for each in ours), f"{ours} are not steps of {theirs}"
+        assert ours[-1:] == theirs[-1:] or ours == theirs[:-1], "the last step alone may have crossed a goodbye"
+        assert len(theirs) - len(ours) <= 1, f"{theirs} took more steps than {ours}"
+
+
+async def play(scenario: str, client: str, layout: str, act: Callable[[Stage], Awaitable[dict[str, Visitor]]]) -> Stage:
+    """Play a scenario and compare what everybody was told; return the stage."""
+    async with open_house() as house:
+        async with AsyncExitStack() as visitors:
+            stage = Stage(house, scenario, client, layout, visitors)
+            cast = await act(stage)
+        for identity, visitor in cast.items():
+            stage.compare(visitor, identity)
+    return stage
