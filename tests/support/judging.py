@@ -1,0 +1,203 @@
+"""What a subscriber gets of a marked track, held to what a decoder gives that was fed directly. Does no I/O.
+
+Decoders hide broken references without an error: they show a picture, and go on. So each picture is compared, byte for
+byte, with the right one for what it says it is (`encodings`). Packets are put in order first. Where one is missing for
+good, no picture can be compared until the next key frame: those are counted, and a key frame is asked for.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+import av
+
+from rtp.errors import DecodeError
+from rtp.serial import unwrap
+from tests.support.encodings import VP8, Decoder, Mark, encoded_layer, read_mark
+from tests.support.packetizing import Vp8Ids, assemble, is_key_frame, starts_frame, vp8_ids
+from triforium.visitor import ReceivedPacket
+
+PATIENCE_SECONDS: Final = 1.0
+"""How long a missing packet is waited for: longer than the last packet that was sent again takes."""
+
+Ordered: TypeAlias = ReceivedPacket | int
+"""A packet in its place, or how many are missing there for good."""
+
+
+class JitterBuffer:
+    """Puts packets in the order of their numbers, each once."""
+
+    def __init__(self) -> None:
+        self.late = 0
+        self._next: int | None = None
+        self._waiting: dict[int, ReceivedPacket] = {}
+
+    def receive(self, packet: ReceivedPacket) -> Iterator[Ordered]:
+        """Yield what is in order now, and gaps that have been there for too long."""
+        if self._next is None:
+            self._next = packet.sequence
+        if packet.sequence < self._next:
+            self.late += 1  # nobody waits for it any more
+            return
+        self._waiting[packet.sequence] = packet
+        while self._waiting:
+            if self._next in self._waiting:
+                yield self._waiting.pop(self._next)
+                self._next += 1
+                continue
+            first = min(self._waiting)
+            if packet.arrived_at - self._waiting[first].arrived_at < PATIENCE_SECONDS:
+                return
+            yield first - self._next
+            self._next = first
+
+
+class TrackJudge:
+    """Judges one track as one subscriber gets it. `faults` says what was wrong, in the order of its finding.
+
+    `pictures` were right; `incomparable` came complete after a loss, and before the key frame that ended its effect;
+    `stretches` are how many each time; `missing` packets never came; `cut_short` frames were left where another layer was
+    entered. `layers` are those of the pictures, without repetitions; `seen_at` is when the last came.
+    """
+
+    def __init__(self, mime: str) -> None:
+        self.faults: list[str] = []
+        self.pictures = self.key_frames = self.incomparable = self.missing = self.cut_short = 0
+        self.stretches: list[int] = []
+        self.layers: list[int] = []
+        self.seen_at = float("-inf")
+        self._mime = mime
+        self._buffer = JitterBuffer()
+        self._decoder = Decoder(mime)
+        self._frame: list[ReceivedPacket] | None = None  # None: its beginning is missing
+        self._last: ReceivedPacket | None = None
+        self._timestamp: int | None = None  # unwrapped, of the last packet
+        self._gap = 0  # packets missing since the last
+        self._is_broken = False  # no picture can be compared
+        self._must_be_key = False
+
+    @property
+    def layer(self) -> int | None:
+        """The layer of the last picture."""
+        return self.layers[-1] if self.layers else None
+
+    @property
+    def wants_key_frame(self) -> bool:
+        """Whether nothing can be compared any more."""
+        return self._is_broken
+
+    def receive(self, packet: ReceivedPacket) -> None:
+        """Take a packet as it comes."""
+        for ordered in self._buffer.receive(packet):
+            if isinstance(ordered, int):
+                self._lose(ordered)
+            else:
+                self._take(ordered)
+
+    def _lose(self, count: int) -> None:
+        self.missing += count
+        self._gap += count
+        self._frame = None
+        if not self._is_broken:
+            self._is_broken = True
+            self.stretches.append(0)
+
+    def _take(self, packet: ReceivedPacket) -> None:
+        try:
+            starts = starts_frame(self._mime, packet.payload)
+            self._check_order(packet)
+        except DecodeError as error:
+            self._fault(packet, f"cannot be read: {error}")
+            return
+        is_new = self._last is None or self._last.timestamp != packet.timestamp
+        if is_new and not self._gap and self._last is not None and not self._last.marker:
+            self.cut_short += 1
+            self._must_be_key = True  # nothing else may hang on a frame of which the end was never sent
+        if is_new and (starts or not self._gap):
+            self._frame = []
+        self._last, self._gap = packet, 0
+        if self._frame is not None:
+            self._frame.append(packet)
+            if packet.marker:
+                self._judge(self._frame)
+        if packet.marker:
+            self._frame = None
+
+    def _check_order(self, packet: ReceivedPacket) -> None:
+        """Hold a packet to the one before it: time never repeats or goes back, and pictures are numbered on."""
+        last = self._last
+        near = packet.timestamp if self._timestamp is None else self._timestamp
+        timestamp = unwrap(packet.timestamp, near, 32)
+        step = timestamp - near
+        self._timestamp = timestamp
+        if last is None:
+            return
+        if step < 0:
+            self._fault(packet, f"its time goes back by {-step}")
+        if step == 0 and last.marker:
+            self._fault(packet, "another frame with the same time")
+        if last.payload_type != packet.payload_type:
+            self._fault(packet, "another payload type")
+        if self._mime == VP8:
+            self._check_ids(packet, vp8_ids(last.payload), vp8_ids(packet.payload), is_same_frame=step == 0)
+
+    def _check_ids(self, packet: ReceivedPacket, before: Vp8Ids, after: Vp8Ids, *, is_same_frame: bool) -> None:
+        if is_same_frame:
+            if before != after:
+                self._fault(packet, f"one frame, but {before} and then {after}")
+            return
+        for name, bits in (("picture_id", 15), ("tl0_picture_index", 8)):
+            old, new = getattr(before, name), getattr(after, name)
+            if (old is None) != (new is None):
+                self._fault(packet, f"{name} comes and goes: {old}, then {new}")
+            elif old is not None and not 1 <= (new - old) % (1 << bits) <= 1 + self._gap:
+                self._fault(packet, f"{name} goes from {old} to {new}, with {self._gap} packets missing")
+
+    def _judge(self, frame: list[ReceivedPacket]) -> None:
+        try:
+            units = assemble(self._mime, [packet.payload for packet in frame])
+        except (AssertionError, DecodeError, IndexError) as error:
+            self._fault(frame[0], f"no frame: {error}")
+            return
+        is_key = is_key_frame(self._mime, units)
+        if is_key:
+            self.key_frames += 1
+            self._is_broken = False
+        elif self._is_broken:
+            self.incomparable += 1
+            self.stretches[-1] += 1
+            return
+        elif self._must_be_key:
+            self._fault(frame[0], "hangs on a frame that was cut short")
+        self._must_be_key = False
+        try:
+            pictures = self._decoder.decode(units)
+        except av.FFmpegError as error:
+            self._fault(frame[0], f"the decoder refuses it: {error}")
+            return
+        if len(pictures) != 1:
+            self._fault(frame[0], f"makes {len(pictures)} pictures")
+            return
+        self._compare(frame[0], pictures[0])
+
+    def _compare(self, packet: ReceivedPacket, picture: bytes) -> None:
+        mark = read_mark(picture)
+        if mark is None or not self._is_right(mark, picture):
+            self._fault(packet, f"not the picture that it should be: {mark} after {self.layers[-1:]}")
+            return
+        self.pictures += 1
+        self.seen_at = packet.arrived_at
+        if self.layer != mark.layer:
+            self.layers.append(mark.layer)
+
+    def _is_right(self, mark: Mark, picture: bytes) -> bool:
+        frames = encoded_layer(self._mime, mark.layer) if mark.layer < 3 else ()
+        return mark.number < len(frames) and frames[mark.number].picture == picture
+
+    def _fault(self, packet: ReceivedPacket, what: str) -> None:
+        self.faults.append(f"{packet.sequence} at {packet.arrived_at:.3f}: {what}")
+
+
+def switches(judge: TrackJudge) -> int:
+    """Return how often the pictures changed their layer."""
+    return sum(1 for _ in pairwise(judge.layers))

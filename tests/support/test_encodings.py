@@ -1,0 +1,98 @@
+"""The judge's own tools: what it could not tell, it could not judge."""
+
+from random import Random
+
+import pytest
+
+from tests.support.encodings import GROUP_FRAMES, H264, VP8, Decoder, Mark, encoded_layer, read_mark
+from tests.support.packetizing import (
+    NAL_FU_A,
+    NAL_STAP_A,
+    PAYLOAD_BYTES,
+    EncodedSource,
+    assemble,
+    is_key_frame,
+    new_packetizer,
+    starts_frame,
+    vp8_ids,
+)
+
+both_codecs = pytest.mark.parametrize("mime", [VP8, H264])
+
+
+@both_codecs
+def test_each_picture_says_what_it_is(mime: str) -> None:
+    for layer in range(3):
+        frames = encoded_layer(mime, layer)
+        assert [frame.mark for frame in frames] == [Mark(layer, number) for number in range(len(frames))]
+        assert [read_mark(frame.picture) for frame in frames] == [frame.mark for frame in frames]
+        assert [at for at, frame in enumerate(frames) if frame.is_key] == list(range(0, len(frames), GROUP_FRAMES))
+
+
+@both_codecs
+def test_a_group_gives_the_same_pictures_whatever_came_before(mime: str) -> None:
+    decoder = Decoder(mime)
+    for layer, group in ((2, 1), (0, 3), (1, 0), (0, 0), (0, 2)):
+        for frame in encoded_layer(mime, layer)[group * GROUP_FRAMES :][:8]:
+            assert decoder.decode(frame.units) == [frame.picture]
+
+
+@both_codecs
+def test_a_missing_reference_shows_in_the_picture(mime: str) -> None:
+    """And not in an error: this is why pictures are compared."""
+    first, *rest = encoded_layer(mime, 1)[:8]
+    for missing in range(1, 6):
+        decoder = Decoder(mime)
+        decoder.decode(first.units)
+        pictures = [decoder.decode(frame.units) for at, frame in enumerate(rest, 1) if at != missing]
+        assert pictures[missing - 1] != [rest[missing].picture]
+
+
+@both_codecs
+def test_another_groups_reference_shows_in_the_picture(mime: str) -> None:
+    frames = encoded_layer(mime, 0)
+    decoder = Decoder(mime)
+    for frame in frames[:5]:
+        decoder.decode(frame.units)
+    foreign = frames[GROUP_FRAMES + 5]
+    assert decoder.decode(foreign.units) != [foreign.picture]
+
+
+@pytest.mark.parametrize(("mime", "bare"), [(VP8, False), (VP8, True), (H264, False)])
+def test_what_is_packed_is_unpacked(mime: str, bare: bool) -> None:
+    packetizer = new_packetizer(mime, bare=bare, random=Random(1))
+    for layer in range(3):
+        for frame in encoded_layer(mime, layer)[:GROUP_FRAMES]:
+            payloads = packetizer(frame)
+            assert max(map(len, payloads)) <= PAYLOAD_BYTES + 6
+            assert assemble(mime, payloads) == frame.units
+            assert is_key_frame(mime, frame.units) == frame.is_key
+            if frame.is_key or mime == VP8:
+                assert [starts_frame(mime, payload) for payload in payloads] == [True, *[False] * (len(payloads) - 1)]
+
+
+def test_h264_comes_in_all_shapes_of_mode_1() -> None:
+    packetizer = new_packetizer(H264, bare=False, random=Random(1))
+    kinds = {
+        payload[0] & 0x1F for layer in range(3) for frame in encoded_layer(H264, layer) for payload in packetizer(frame)
+    }
+    assert {NAL_STAP_A, NAL_FU_A, 1} <= kinds
+
+
+def test_vp8_frames_are_numbered_across_the_wrap() -> None:
+    packetizer = new_packetizer(VP8, bare=False, random=Random(1))
+    ids = [vp8_ids(packetizer(frame)[0]) for frame in encoded_layer(VP8, 0)[:GROUP_FRAMES]]
+    pictures = [each.picture_id for each in ids]
+    assert pictures == [(pictures[0] + at) % 0x8000 for at in range(GROUP_FRAMES)]
+    assert pictures[-1] < pictures[0]
+    assert len({each.key_index for each in ids}) == 1
+
+
+def test_a_key_frame_is_there_when_it_is_wanted() -> None:
+    source = EncodedSource(VP8, 0, new_packetizer(VP8, bare=True, random=Random(1)))
+    frames = encoded_layer(VP8, 0)
+    sent = [source.next_burst() for _ in range(3)]
+    source.request_key_frame()
+    source.request_key_frame()
+    sent.append(source.next_burst())
+    assert [assemble(VP8, payloads) for payloads in sent] == [frames[at].units for at in (0, 1, 2, GROUP_FRAMES)]
