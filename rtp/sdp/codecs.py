@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from rtp.sdp.grammar import Attribute, parse_number
@@ -43,6 +44,10 @@ _STATIC_PAYLOAD_TYPES: Final = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8
 
 _RTX: Final = "rtx"
 _MAX_FEEDBACK: Final = 32  # for one payload type; browsers name at most eight
+_REMEMBERED_SECTIONS: Final = 64
+_MAX_REMEMBERED_CHARACTERS: Final = 8192
+"""One kind of browser says the same of its codecs in every section, and that is most of what it says: three kB of video.
+What is remembered takes two MiB at the most."""
 _BASELINE: Final = "baseline"
 _CONSTRAINED_BASELINE: Final = "constrained-baseline"
 
@@ -84,17 +89,25 @@ def parse_codecs(kind: MediaKind, formats: Sequence[str], attributes: Mapping[st
         formats: the format list of its `m=` line.
         attributes: the values of its attributes by name.
     """
-    names = _STATIC_PAYLOAD_TYPES | _by_payload_type(attributes.get("rtpmap", ()))
-    parameters = _by_payload_type(attributes.get("fmtp", ()))
+    # Plain texts, which hash fast. No value has a line end in it.
+    texts = [" ".join(formats), *("\n".join(attributes.get(name, ())) for name in ("rtpmap", "fmtp", "rtcp-fb"))]
+    if sum(map(len, texts)) > _MAX_REMEMBERED_CHARACTERS:
+        return _parse_codecs(kind, *texts)
+    return _remembered_codecs(kind, *texts)
+
+
+def _parse_codecs(kind: MediaKind, formats: str, rtpmap: str, fmtp: str, rtcp_fb: str) -> tuple[Codec, ...]:
+    names = _STATIC_PAYLOAD_TYPES | _by_payload_type(rtpmap.split("\n"))
+    parameters = _by_payload_type(fmtp.split("\n"))
     rtx = _retransmissions(names, parameters)
     feedback: dict[str, list[str]] = {}
-    for value in attributes.get("rtcp-fb", ()):
+    for value in rtcp_fb.split("\n"):
         word, _, what = value.partition(" ")
         kinds = feedback.setdefault(word, [])
         if len(kinds) < _MAX_FEEDBACK:
             kinds.append(what)
     codecs: dict[int, Codec] = {}
-    for word in dict.fromkeys(formats):
+    for word in dict.fromkeys(formats.split()):
         payload_type = parse_number(word, MAX_PAYLOAD_TYPE)
         if payload_type is None or (encoding := _encoding(names.get(word, ""))) is None:
             continue
@@ -110,6 +123,9 @@ def parse_codecs(kind: MediaKind, formats: Sequence[str], attributes: Mapping[st
             rtx_payload_type=rtx.get(word),
         )
     return tuple(codecs.values())
+
+
+_remembered_codecs = lru_cache(_REMEMBERED_SECTIONS)(_parse_codecs)
 
 
 def agree(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[Codec, ...]:

@@ -31,6 +31,15 @@ def test_a_browsers_codecs_are_read_in_its_order_with_their_retransmission_forma
     )
 
 
+def test_what_is_said_again_is_read_once_unless_it_is_too_long_to_remember() -> None:
+    lines = ["rtpmap:96 VP8/90000", "fmtp:96 x=1"]
+    assert read(MediaKind.VIDEO, "96", *lines) is read(MediaKind.VIDEO, "96", *lines)
+    assert read(MediaKind.VIDEO, "96", *lines) != read(MediaKind.VIDEO, "96", *lines, "rtcp-fb:96 nack")
+    lines.append("fmtp:97 " + "x" * 8192)
+    assert read(MediaKind.VIDEO, "96", *lines) == read(MediaKind.VIDEO, "96", *lines)
+    assert read(MediaKind.VIDEO, "96", *lines) is not read(MediaKind.VIDEO, "96", *lines)
+
+
 def test_names_match_in_any_case_and_come_out_as_livekit_spells_them() -> None:
     assert [codec.mime for codec in read(MediaKind.VIDEO, "96", "rtpmap:96 vp8/90000")] == ["video/VP8"]
     assert [codec.mime for codec in read(MediaKind.AUDIO, "96", "rtpmap:96 OPUS/48000/2")] == ["audio/opus"]
