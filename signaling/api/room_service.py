@@ -1,21 +1,27 @@
 """`livekit.RoomService`: rooms made, looked at, moderated and ended by an operator's back end."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from google.protobuf.message import Message
 from livekit.protocol import models
 from livekit.protocol.room import (
     DESCRIPTOR,
     CreateRoomRequest,
     DeleteRoomRequest,
     DeleteRoomResponse,
+    ForwardParticipantRequest,
     ListParticipantsRequest,
     ListParticipantsResponse,
     ListRoomsRequest,
     ListRoomsResponse,
+    MoveParticipantRequest,
     MuteRoomTrackRequest,
     MuteRoomTrackResponse,
     RemoveParticipantResponse,
     RoomParticipantIdentity,
+    SendDataRequest,
+    SendDataResponse,
     UpdateParticipantRequest,
     UpdateRoomMetadataRequest,
     UpdateSubscriptionsRequest,
@@ -30,10 +36,12 @@ from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import participant_info, room_info
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
-from signaling.api.grants import may_administer_room, may_create_rooms, may_list_rooms
+from signaling.api.grants import may_administer_room, may_create_rooms, may_list_rooms, may_send_to_room
 from signaling.api.limits import too_long
-from signaling.api.twirp import ErrorCode, InnerError, Method, TwirpService
+from signaling.api.twirp import ArgumentError, ErrorCode, InnerError, Method, TwirpError, TwirpService
 from signaling.wishes import room_wishes
+
+_NONCE_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,9 @@ class RoomService:
                 "MutePublishedTrack": Method(may_administer_room, self.mute_published_track),
                 "UpdateParticipant": Method(may_administer_room, self.update_participant),
                 "UpdateSubscriptions": Method(may_administer_room, self.update_subscriptions),
+                "SendData": Method(may_administer_room, self.send_data),
+                "ForwardParticipant": Method(may_send_to_room, self.send_to_room),
+                "MoveParticipant": Method(may_send_to_room, self.send_to_room),
                 "UpdateRoomMetadata": Method(may_administer_room, self.update_room_metadata),
             },
         )
@@ -137,6 +148,29 @@ class RoomService:
         _, participant = self._participant(request.room, request.identity)
         update_subscriptions(participant, request.track_sids, request.participant_tracks, wanted=request.subscribe)
         return UpdateSubscriptionsResponse()
+
+    def send_data(self, request: SendDataRequest) -> SendDataResponse:
+        """Send a packet to those named, or to everybody; it comes from nobody. Raises TwirpError."""
+        if len(request.nonce) not in (0, _NONCE_BYTES):
+            message = f"nonce should be 16-bytes or not present, got: {len(request.nonce)} bytes"
+            raise TwirpError(ErrorCode.INVALID_ARGUMENT, message)
+        user = models.UserPacket(
+            payload=request.data,
+            destination_sids=request.destination_sids,
+            destination_identities=request.destination_identities,
+            topic=request.topic,
+            nonce=request.nonce,
+        )
+        packet = models.DataPacket(destination_identities=request.destination_identities, user=user)
+        self._room(request.room).send_data(packet, request.kind)
+        return SendDataResponse()
+
+    def send_to_room(self, request: ForwardParticipantRequest | MoveParticipantRequest) -> Message:
+        """Refuse to bring somebody into another room: this is not done yet. Raises TwirpError."""
+        if request.room == request.destination_room:
+            raise ArgumentError("destination room cannot be the same as source room")
+        self._participant(request.room, request.identity)
+        raise InnerError(ErrorCode.UNIMPLEMENTED, "not implemented")
 
     def update_room_metadata(self, request: UpdateRoomMetadataRequest) -> models.Room:
         """Change a room's metadata; everybody in it is told. Raises TwirpError."""

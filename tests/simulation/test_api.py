@@ -23,9 +23,6 @@ SERVICES = [
     sip.DESCRIPTOR.services_by_name["SIP"],
 ]
 NOT_YET = {
-    "SendData",
-    "ForwardParticipant",
-    "MoveParticipant",
     "PerformRpc",
 }
 METHODS = [method for service in SERVICES for method in service.methods if method.name not in NOT_YET]
@@ -236,6 +233,11 @@ NO_PARTICIPANT = (404, "not_found", "twirp error unknown: participant does not e
     ("method", "fields", "refusal"),
     [
         ("DeleteRoom", {}, NO_ROOM),
+        ("SendData", {"data": "aGk="}, NO_ROOM),
+        ("MutePublishedTrack", {"identity": "x", "track_sid": "TR_x", "muted": True}, NO_PARTICIPANT),
+        ("UpdateParticipant", {"identity": "x", "name": "x"}, NO_PARTICIPANT),
+        ("UpdateSubscriptions", {"identity": "x", "track_sids": ["TR_x"]}, NO_PARTICIPANT),
+        ("MoveParticipant", {"identity": "x", "destination_room": "dest"}, NO_PARTICIPANT),
         ("UpdateRoomMetadata", {"metadata": "m"}, NO_ROOM),
         ("GetParticipant", {"identity": "x"}, NO_PARTICIPANT),
         ("RemoveParticipant", {"identity": "x"}, NO_PARTICIPANT),
@@ -288,6 +290,47 @@ async def test_a_rooms_metadata_is_told_to_everybody_before_the_answer(autojump_
         assert refusal.code == "invalid_argument"
         async with house.visitor("bob", single=True) as bob:
             assert bob.join.room.metadata == "rm"
+
+
+async def test_data_of_the_api_comes_from_nobody_and_goes_to_whom_it_names(autojump_clock) -> None:
+    async with (
+        open_api() as (house, api),
+        house.visitor("alice", single=True) as alice,
+        house.visitor("bob", single=False) as bob,
+    ):
+        await alice.wait_connected()
+        await bob.wait_connected()
+        to_all = {"data": "aGk=", "topic": "t", "nonce": "eHh4eHh4eHh4eHh4eHh4eA=="}
+        assert await api.call("SendData", room=ROOM, **to_all) == {}
+        for visitor in (alice, bob):
+            await visitor.wait_until(lambda visitor=visitor: visitor.data.packets)
+            [packet] = visitor.data.packets
+            assert (packet.user.payload, packet.user.topic) == (b"hi", "t")
+            assert (packet.participant_identity, packet.participant_sid, packet.sequence) == ("", "", 0)
+        for destination in (
+            {"destination_identities": ["bob", "nosuch"]},
+            {"destination_sids": [house.participant("bob").sid]},
+        ):
+            await api.call("SendData", room=ROOM, data="aGk=", kind="LOSSY", **destination)
+        await bob.wait_until(lambda: len(bob.data.packets) == 3)
+        assert len(alice.data.packets) == 1
+        refusal = await refused(api, "SendData", room=ROOM, data="aGk=", nonce="eHh4eHh4eHh4eHh4eHh4")
+        assert refusal.message == "nonce should be 16-bytes or not present, got: 15 bytes"
+
+
+async def test_nobody_is_moved_yet_and_never_to_where_they_are(autojump_clock) -> None:
+    async with open_api() as (house, api), house.visitor("alice", single=True):
+        for method in ("ForwardParticipant", "MoveParticipant"):
+            refusal = await refused(api, method, room=ROOM, identity="alice", destination_room="dest")
+            assert (refusal.status, refusal.code) == (501, "unimplemented")
+            token = api_token(room_admin=True, room=ROOM, destination_room=ROOM)
+            body = json.dumps({"room": ROOM, "identity": "alice", "destination_room": ROOM}).encode()
+            answer = await api.post(f"RoomService/{method}", body, token=token)
+            assert json.loads(answer.body) == {
+                "code": "invalid_argument",
+                "msg": "destination room cannot be the same as source room ",
+                "meta": {"argument": "destination room cannot be the same as source room"},
+            }
 
 
 FULL = (500, "connection closed by media")
