@@ -8,6 +8,7 @@ from rtp.certificate import Certificate
 from rtp.dtls import DtlsContext
 from rtp.ice.candidates import Candidate
 from sfu.model import Claims
+from sfu.room.events import Tell
 from sfu.settings import Limits, RoomSettings, RoomWishes
 from sfu.transport.endpoint import UdpEndpoint
 
@@ -18,7 +19,7 @@ class Environment:
 
     `wall` gives Unix seconds; `candidates` are what every description offers; `mint_token` makes the token that a
     participant gets to come back with. `settings` are for rooms of which nothing else is asked, `presets` are wishes that
-    can be asked for by name.
+    can be asked for by name. `tell` is told of all that happens in rooms.
     """
 
     endpoint: UdpEndpoint
@@ -32,3 +33,4 @@ class Environment:
     settings: RoomSettings
     limits: Limits
     presets: Mapping[str, RoomWishes]
+    tell: Tell

@@ -1,5 +1,7 @@
 """LiveKit's access tokens: JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 and a shared secret."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +15,9 @@ from signaling.http.request import Request
 
 LEEWAY_SECONDS: Final = 60
 """By how much the clock of whoever minted a token may differ from ours."""
+
+BODY_TOKEN_SECONDS: Final = 300
+"""How long whoever is posted to may take to verify what was posted."""
 
 _SCHEME: Final = "Bearer "
 
@@ -79,15 +84,19 @@ def verify(token: str, keys: Mapping[str, str], wall: float) -> Claims:
 
 def mint(claims: Claims, key: str, secret: str, *, wall: float, lifetime_seconds: float) -> str:
     """Make a token that says `claims`, valid from now (`wall`, Unix seconds) for `lifetime_seconds`."""
+    payload = msgspec.to_builtins(claims) | {"sub": claims.identity, "kind": claims.kind}
+    return _sign(payload, key, secret, wall, lifetime_seconds)
+
+
+def mint_for_body(body: bytes, key: str, secret: str, *, wall: float) -> str:
+    """Make a token that vouches for what is posted with it, to whoever knows the secret."""
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode("ascii")
+    return _sign({"sha256": digest}, key, secret, wall, BODY_TOKEN_SECONDS)
+
+
+def _sign(payload: dict[str, object], key: str, secret: str, wall: float, lifetime_seconds: float) -> str:
     now = int(wall)
-    payload = msgspec.to_builtins(claims) | {
-        "iss": key,
-        "sub": claims.identity,
-        "iat": now,
-        "nbf": now,
-        "exp": now + int(lifetime_seconds),
-        "kind": claims.kind,
-    }
+    payload |= {"iss": key, "iat": now, "nbf": now, "exp": now + int(lifetime_seconds)}
     return _jws.encode(msgspec.json.encode(payload), secret, algorithm="HS256")
 
 

@@ -26,6 +26,7 @@ from signaling.http.listener import serve_http
 from signaling.http.routes import Handler, Routes
 from signaling.rtc import SignalService
 from signaling.session import Sessions
+from signaling.webhooks import Webhooks
 from triforium.config import Config
 from triforium.garbage import collect_when_idle
 from triforium.https import LocalAuthority
@@ -103,6 +104,7 @@ async def serve(config: Config) -> AsyncIterator[Server]:
 async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[Server]:
     """Run a whole server on sockets, clocks and dice of the caller's, which it closes; else as `serve`."""
     endpoint = UdpEndpoint(surroundings.sockets)
+    webhooks = _webhooks(surroundings, config)
     environment = Environment(
         endpoint=endpoint,
         candidates=surroundings.candidates,
@@ -115,6 +117,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         settings=config.room.settings,
         limits=config.limit.limits,
         presets=config.room.presets,
+        tell=webhooks.tell,
     )
     rooms = Rooms(environment)
     sessions = Sessions(rooms, surroundings.wall)
@@ -140,6 +143,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
+        await nursery.start(webhooks.run)
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
@@ -152,6 +156,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
             with trio.move_on_after(GOODBYE_SECONDS, shield=True):
                 await rooms.wait_closed()
                 await sessions.wait_idle()
+                await webhooks.wait_idle()
         nursery.cancel_scope.cancel("the server's block was left")
 
 
@@ -175,6 +180,22 @@ def _authority_handlers(authority: LocalAuthority | None) -> dict[str, Handler]:
         await exchange.respond(200, content, content_type="application/x-x509-ca-cert")
 
     return {AUTHORITY_PATH: answer}
+
+
+def _webhooks(surroundings: Surroundings, config: Config) -> Webhooks:
+    key = config.webhook.api_key
+
+    def sign(body: bytes) -> str:
+        return tokens.mint_for_body(body, key, config.keys[key], wall=surroundings.wall())
+
+    return Webhooks(
+        config.webhook.urls,
+        sign=sign,
+        post=surroundings.post,
+        wall=surroundings.wall,
+        new_id=lambda: new_sid("EV_", surroundings.random),
+        full_room=config.room.enable_full_room_in_webhooks,
+    )
 
 
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -106,6 +107,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     departure_timeout: Seconds = 20
     max_participants: Count = 0
     enable_remote_unmute: bool = False
+    enable_full_room_in_webhooks: bool = False
     room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property
@@ -140,6 +142,18 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class WebhookConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of what happens in rooms, and with which key what they are told is signed."""
+
+    urls: tuple[str, ...] = ()
+    api_key: str = ""
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            if not _is_http(url):
+                raise ValueError(f"urls: expected http:// or https:// and a host, not {url!r}")
+
+
 class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is logged, and for whom."""
 
@@ -156,6 +170,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     rtc: RtcConfig = RtcConfig()
     room: RoomConfig = RoomConfig()
     limit: LimitConfig = LimitConfig()
+    webhook: WebhookConfig = WebhookConfig()
     logging: LoggingConfig = LoggingConfig()
     https: HttpsConfig = HttpsConfig()
     development: bool = False
@@ -163,6 +178,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for address in self.bind_addresses:
             _check_address(address, "bind_addresses")
+        if self.webhook.urls and self.webhook.api_key not in self.keys:
+            raise ValueError("webhook.api_key: expected one of `keys`, to sign webhooks with")
 
     @property
     def warnings(self) -> list[str]:
@@ -308,3 +325,11 @@ def _check_address(text: str, name: str) -> None:
         ipaddress.ip_address(text)
     except ValueError as error:
         raise ValueError(f"{name}: expected an IP address, not {text!r}") from error
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or a bracket that is not closed
+        return False

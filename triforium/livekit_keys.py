@@ -9,10 +9,11 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     """
     agents api audio debug_handler enable_data_tracks enable_participant_data_blob ingress key_file log_level
     logging.component_levels logging.pion_level logging.sample metric node_selector node_stats prometheus
-    prometheus_port psrpc redis region signal_relay sip trace turn video webhook
+    prometheus_port psrpc redis region signal_relay sip trace turn video
+    webhook.filter_params webhook.resource_url_notifier webhook.url_notifier
     limit.bytes_per_sec limit.num_tracks limit.signal_message_size_limit limit.subscription_limit_audio
     limit.subscription_limit_video
-    room.create_room_attempts room.create_room_timeout room.enable_full_room_in_webhooks
+    room.create_room_attempts room.create_room_timeout
     room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
     room.sync_streams room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control

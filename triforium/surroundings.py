@@ -13,6 +13,7 @@ import trio
 from rtp.certificate import Certificate
 from rtp.ice.candidates import Candidate, host_candidate
 from sfu.transport.socket import DatagramSocket, UdpSocket, open_udp_socket
+from signaling.webhooks import Post
 from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
 from triforium.config import Config
 from triforium.https import (
@@ -24,6 +25,7 @@ from triforium.https import (
     local_certificate,
     local_names,
 )
+from triforium.posting import open_post
 
 CLOCK_SKEW: Final = timedelta(days=1)
 """How far a client's clock may be behind ours for our certificate to be valid there already."""
@@ -37,7 +39,7 @@ class StartError(Exception):
 class Surroundings:
     """Everything that a server takes from the world outside.
 
-    `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only. `is_secure` says that
+    `post` reaches the receivers of webhooks. `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only. `is_secure` says that
     the listeners speak TLS, `authority` by whose word if it is our own; `workers` run for as long as the server does.
     """
 
@@ -47,6 +49,7 @@ class Surroundings:
     certificate: Certificate
     wall: Callable[[], float]
     random: Random
+    post: Post
     port: int
     is_secure: bool = False
     authority: LocalAuthority | None = None
@@ -83,6 +86,7 @@ async def open_surroundings(config: Config) -> Surroundings:
         certificate=Certificate.generate(not_before=datetime.now(UTC) - CLOCK_SKEW),
         wall=time.time,
         random=SystemRandom(),
+        post=open_post(),
         port=listeners[0].socket.getsockname()[1],
         is_secure=tls is not None,
         authority=authority,

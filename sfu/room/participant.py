@@ -116,6 +116,11 @@ class Participant:
         """Whether nobody is told of it."""
         return self.grant.hidden
 
+    @property
+    def has_been_active(self) -> bool:
+        """Whether media could flow at some time of the session."""
+        return self._connected.is_set()
+
     def summary(self) -> str:
         """Say in one line, for the log, how the session went."""
         incoming, outgoing = self.publisher.totals(), self.subscriber.totals()
@@ -328,7 +333,7 @@ class Participant:
         if connection is self._primary.connection and self.state == models.ParticipantInfo.JOINED:
             self.state = models.ParticipantInfo.ACTIVE
             self._connected.set()
-            self._room.news.changed(self)
+            self._room.participant_active(self)
 
     def connection_lost(self, connection: PeerConnection, reason: str) -> None:  # noqa: ARG002 - a protocol's
         """Let the client come back by a new signal connection: its network may only have changed."""
@@ -359,11 +364,11 @@ class Participant:
     def track_published(self, publication: Publication) -> None:
         """Tell everybody, and let them have it."""
         self.is_publisher = True
-        self._room.track_published(self, publication.media)
+        self._room.track_published(self, publication)
 
     def track_unpublished(self, publication: Publication) -> None:
         """Tell everybody, and end their subscriptions."""
-        self._room.track_unpublished(self, publication.media)
+        self._room.track_unpublished(self, publication)
 
     def cannot_decode(self, track: MediaTrack) -> None:
         """Tell the client that it does not get a track, and why; it is tried again only if the client asks for it."""

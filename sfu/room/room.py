@@ -16,9 +16,19 @@ from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, curren
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
 from sfu.notifier import Notifier
+from sfu.room.events import (
+    ParticipantAborted,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomFinished,
+    RoomStarted,
+    TrackPublished,
+    TrackUnpublished,
+)
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_info
+from sfu.room.publisher import Publication
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
 from sfu.settings import RoomSettings
 
@@ -81,12 +91,14 @@ class Room:
                 self._nursery.start_soon(self._tell_news)
                 self._nursery.start_soon(self._tell_counts)
                 self._nursery.start_soon(self._tell_speakers)
+                self.environment.tell(RoomStarted(self))
                 self._open.set()
                 await self._closing.wait()
                 self._nursery.cancel_scope.cancel(f"room closed: {self.close_reason}")
         finally:
             self.close(CloseReason.SERVER_SHUTDOWN)  # a no-op unless we were cancelled from outside
             self._open.set()  # nobody is left waiting for what will not come: joining is refused
+            self.environment.tell(RoomFinished(self))
             self._closed.set()
 
     def close(self, reason: CloseReason) -> None:
@@ -180,6 +192,9 @@ class Room:
         for publication in publications:
             self._withdraw(publication.media)
             publication.media.receiver.close()
+            self.environment.tell(TrackUnpublished(self, participant, publication.info))
+        left = ParticipantLeft if participant.has_been_active else ParticipantAborted
+        self.environment.tell(left(self, participant))
 
     def set_metadata(self, metadata: str) -> None:
         """Change what the room says about itself, and tell everybody at once. Raises LimitExceededError."""
@@ -220,18 +235,25 @@ class Room:
             self._pretending.add(participant.sid)
             self._nursery.start_soon(self._pretend_speaking, participant, min(seconds, MAX_PRETENCE_SECONDS))
 
-    def track_published(self, publisher: Participant, track: MediaTrack) -> None:
+    def participant_active(self, participant: Participant) -> None:
+        """Tell of somebody to and from whom media can flow now."""
+        self.news.changed(participant)
+        self.environment.tell(ParticipantJoined(self, participant))
+
+    def track_published(self, publisher: Participant, publication: Publication) -> None:
         """Tell of it, and let everybody who wants it have it."""
-        self._tracks[track.sid] = track
+        self._tracks[publication.media.sid] = publication.media
         self._tracks_changed.notify()
         self.news.changed(publisher)
         for person in self.participants.values():
             person.tracks_changed.notify()
+        self.environment.tell(TrackPublished(self, publisher, publication.info))
 
-    def track_unpublished(self, publisher: Participant, track: MediaTrack) -> None:
+    def track_unpublished(self, publisher: Participant, publication: Publication) -> None:
         """Tell of it, and end what everybody had of it."""
         self.news.changed(publisher)
-        self._withdraw(track)
+        self._withdraw(publication.media)
+        self.environment.tell(TrackUnpublished(self, publisher, publication.info))
 
     def send_data(self, packet: models.DataPacket, kind: models.DataPacket.Kind) -> None:
         """Send a data packet of the server's own to those whom it names, or to everybody. Never blocks.

@@ -18,10 +18,18 @@ from sfu.model import Claims, Identity, RoomName, VideoGrant
 from sfu.room.participant import Participant
 from sfu.room.room import Room
 from signaling import tokens
+from signaling.webhooks import Post
 from triforium.app import Server
 from triforium.config import Config, RoomConfig
 from triforium.testing import Link, Network, open_network
-from triforium.testing.world import HTTP_PORT, SERVER_HOST, serve_in_memory, simulation_certificate, wall_clock
+from triforium.testing.world import (
+    HTTP_PORT,
+    SERVER_HOST,
+    post_nowhere,
+    serve_in_memory,
+    simulation_certificate,
+    wall_clock,
+)
 from triforium.visitor import Visitor, VisitorWorld, memory_world, open_visitor
 
 HTTP: Final[Address] = (SERVER_HOST, HTTP_PORT)
@@ -127,11 +135,16 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    *, seed: int = 1, link: Link = HOME_LINK, room: RoomConfig | None = None, config: dict[str, object] | None = None
+    *,
+    seed: int = 1,
+    link: Link = HOME_LINK,
+    room: RoomConfig | None = None,
+    config: dict[str, object] | None = None,
+    post: Post = post_nowhere,
 ) -> AsyncIterator[House]:
     """Run a server in memory. When the block is left, see that everybody who was there has left nothing behind.
 
-    `room`, and the sections in `config`, stand for the defaults of the configuration.
+    `room`, and the sections in `config`, stand for the defaults of the configuration. `post` takes the server's webhooks.
     """
     random = Random(seed)
     tasks = trio.lowlevel.current_statistics().tasks_living
@@ -143,7 +156,7 @@ async def open_house(
             async with open_network(Random(random.getrandbits(64))) as network, trio.open_nursery() as nursery:
                 network.default_link = link
                 stop = trio.Event()
-                server = await nursery.start(_serve, network, Random(random.getrandbits(64)), chosen, stop)
+                server = await nursery.start(_serve, network, Random(random.getrandbits(64)), chosen, stop, post)
                 house = House(network, server, random, stop)
                 handler.collect = house.errors.append
                 yield house
@@ -156,9 +169,15 @@ async def open_house(
 
 
 async def _serve(
-    network: Network, random: Random, config: Config, stop: trio.Event, *, task_status: trio.TaskStatus[Server]
+    network: Network,
+    random: Random,
+    config: Config,
+    stop: trio.Event,
+    post: Post,
+    *,
+    task_status: trio.TaskStatus[Server],
 ) -> None:
-    async with serve_in_memory(network, random, config=config) as server:
+    async with serve_in_memory(network, random, config=config, post=post) as server:
         task_status.started(server)
         await stop.wait()
 

@@ -44,6 +44,7 @@ room:
   departure_timeout: 0
   max_participants: 3
   room_configurations: {short: {empty_timeout: 1, metadata: brief}}
+webhook: {urls: ["https://[::1]:8443/hook"], api_key: key}
 limit: {max_metadata_size: 1, max_attributes_size: 2, max_participant_name_length: 5}
 logging: {level: debug, json: true}
 """)
@@ -55,6 +56,7 @@ logging: {level: debug, json: true}
         empty_timeout_seconds=10, departure_timeout_seconds=0, max_participants=3
     )
     assert config.room.presets == {"short": RoomWishes(empty_timeout_seconds=1, metadata="brief")}
+    assert config.webhook.urls == ("https://[::1]:8443/hook",)
     assert config.limit.limits == Limits(metadata_bytes=1, attributes_bytes=2, name_bytes=5)
     assert config.logging == LoggingConfig(level="debug", json=True)
 
@@ -188,3 +190,17 @@ def test_short_secrets_are_one_warning() -> None:
     _, warnings = load(environment={"LIVEKIT_CONFIG": text})
     assert warnings == ["secrets should have 32 characters or more: that of one, two has less"]
     assert load(environment={"LIVEKIT_CONFIG": text}, is_development=True)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("webhook", "reason"),
+    [
+        ("{urls: ['https://back-end.test/']}", "expected one of `keys`"),
+        ("{urls: ['https://back-end.test/'], api_key: another}", "expected one of `keys`"),
+        ("{urls: [back-end.test], api_key: key}", "urls: expected http:// or https:// and a host"),
+        ("{urls: ['https://'], api_key: key}", "urls: expected http:// or https:// and a host"),
+        ("{urls: ['http://host:port/'], api_key: key}", "urls: expected http:// or https:// and a host"),
+    ],
+)
+def test_webhooks_want_a_key_of_ours_and_urls(webhook: str, reason: str) -> None:
+    assert reason.replace("`", "") in refusal(f"keys: {{key: {SECRET}}}\nwebhook: {webhook}")

@@ -1,6 +1,6 @@
 """A whole server on a network in memory, on whatever clock trio has: for tests that own time, chance and packets."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -11,6 +11,7 @@ import trio
 
 from rtp.certificate import Certificate
 from rtp.ice.candidates import host_candidate
+from signaling.webhooks import Post, UnreachableError
 from triforium.app import Server, serve_on
 from triforium.config import Config
 from triforium.surroundings import Surroundings
@@ -35,11 +36,25 @@ def simulation_certificate() -> Certificate:
     return Certificate.generate(not_before=datetime.fromtimestamp(EPOCH - 86400, UTC), use_rsa=True)
 
 
+async def post_nowhere(url: str, body: bytes, headers: Mapping[str, str]) -> int:  # noqa: ARG001 - a callable's
+    """Reach no receiver of webhooks."""
+    await trio.lowlevel.checkpoint()
+    raise UnreachableError("nobody takes webhooks here")
+
+
 @asynccontextmanager
 async def serve_in_memory(
-    network: Network, random: Random, *, config: Config | None = None, wall: Callable[[], float] = wall_clock
+    network: Network,
+    random: Random,
+    *,
+    config: Config | None = None,
+    wall: Callable[[], float] = wall_clock,
+    post: Post = post_nowhere,
 ) -> AsyncIterator[Server]:
-    """Run a server at `SERVER_HOST` of `network`; everything it draws by chance comes from `random`."""
+    """Run a server at `SERVER_HOST` of `network`; everything it draws by chance comes from `random`.
+
+    `post` takes its webhooks.
+    """
     socket = network.socket(SERVER_HOST, MEDIA_PORT)
     surroundings = Surroundings(
         listeners=[network.listen_tcp(SERVER_HOST, HTTP_PORT)],
@@ -48,6 +63,7 @@ async def serve_in_memory(
         certificate=simulation_certificate(),
         wall=wall,
         random=random,
+        post=post,
         port=HTTP_PORT,
     )
     chosen = config or Config(keys={"devkey": "a secret of thirty-two characters"})
