@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from rtp.dtls import DtlsOutput, DtlsTransport, SendDatagram
 from rtp.packet import is_rtcp, parse_header
-from rtp.srtp import SrtpSession
+from rtp.srtp import SrtpKeys, SrtpSession
 from triforium.testing import TracedDatagram
 from triforium.visitor import SignalMessage
 
@@ -45,13 +45,19 @@ class Trace:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Learn what is under the encryption of all that is sent inside the block."""
-        protect_rtcp, send = SrtpSession.protect_rtcp, DtlsTransport.send
+        begin, send = SrtpSession.__init__, DtlsTransport.send
         clear = self._clear
 
-        def protect_and_tell(session: SrtpSession, packet: bytes) -> bytes:
-            datagram = protect_rtcp(session, packet)
-            clear[datagram] = packet
-            return datagram
+        def begin_to_tell(session: SrtpSession, keys: SrtpKeys) -> None:
+            begin(session, keys)
+            protect_rtcp = session.protect_rtcp
+
+            def protect_and_tell(packet: bytes) -> bytes:
+                datagram = protect_rtcp(packet)
+                clear[datagram] = packet
+                return datagram
+
+            session.protect_rtcp = protect_and_tell
 
         def send_and_tell(transport: DtlsTransport, data: bytes) -> list[DtlsOutput]:
             outputs = send(transport, data)
@@ -59,7 +65,7 @@ class Trace:
             return outputs
 
         with (
-            patch.object(SrtpSession, "protect_rtcp", protect_and_tell),
+            patch.object(SrtpSession, "__init__", begin_to_tell),
             patch.object(DtlsTransport, "send", send_and_tell),
             # How well a join request is compressed depends on the fingerprint in it, and on that how many segments it takes.
             patch.object(gzip, "compress", partial(gzip.compress, compresslevel=0)),
