@@ -20,7 +20,7 @@ from rtp.datachannel import (
 )
 from rtp.dtls import ApplicationData, Closed, DtlsOutput, DtlsState, DtlsTransport, Established, SendDatagram
 from rtp.dtls import Failed as DtlsFailed
-from rtp.ice.outputs import ConsentLost, Forgotten, IceOutput, Nominated, Send, Validated
+from rtp.ice.outputs import ConsentLost, Forgotten, IceOutput, IceStatistics, Nominated, Send, Validated
 from rtp.sctp.outputs import AssociationClosed, AssociationUp, SendPacket
 from rtp.srtp import SrtpError, SrtpSession
 from rtp.units import Path
@@ -48,6 +48,9 @@ class IceAgent(Protocol):
 
     def handle_timeout(self, now: float) -> list[IceOutput]:
         """Do what is due."""
+
+    def statistics(self) -> IceStatistics:
+        """Return a snapshot of the counters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sfu.room.rooms import Rooms
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
 from signaling.api.absent import absent_services
+from signaling.api.debug import DebugService
 from signaling.api.room_service import RoomService
 from signaling.api.twirp import TwirpServer
 from signaling.http.exchange import Exchange
@@ -139,6 +140,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         surroundings.authority,
     )
     twirp = TwirpServer(config.keys, surroundings.wall)
+    debug = DebugService(rooms, config.keys, surroundings.wall, is_public=config.development)
     api = twirp.handlers(RoomService(rooms, config.room.enable_remote_unmute).service(), *absent_services(rooms))
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
     async with trio.open_nursery() as nursery:
@@ -147,7 +149,9 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = Routes({**page, **service.handlers(), **api, **_authority_handlers(surroundings.authority)})
+        routes = Routes(
+            {**page, **service.handlers(), **api, **debug.handlers(), **_authority_handlers(surroundings.authority)}
+        )
         await nursery.start(serve_http, surroundings.listeners, routes)
         try:
             yield server

@@ -62,7 +62,7 @@ class BackEnd:
         return await self._http.ask("POST", f"/twirp/livekit.{path}", headers, body)
 
     async def get(self, path: str) -> Answer:
-        return await self._http.get(path, {"Authorization": f"Bearer {self.token}"})
+        return await self._http.get(path, {"Authorization": f"Bearer {self.token}"} if self.token else {})
 
     async def call(self, method: str, /, *, service: str = "RoomService", **fields: object) -> dict[str, object]:
         """Call a method in JSON. Raises CallError."""

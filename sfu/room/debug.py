@@ -1,0 +1,66 @@
+"""One room as it is, for people who look for a reason: plain data, made only when somebody asks."""
+
+from typing import Any
+
+from livekit.protocol import models
+
+from sfu.room.participant import Participant
+from sfu.room.room import Room
+
+
+def describe_room(room: Room) -> dict[str, Any]:
+    """Return what a room is, without the people in it: `describe_participant` has each of them."""
+    return {
+        "name": room.name,
+        "sid": room.sid,
+        "created_at": room.created_at,
+        "metadata": room.metadata,
+        "settings": room.settings,
+        "data_drops": room.data.statistics(),
+    }
+
+
+def describe_participant(participant: Participant) -> dict[str, Any]:
+    """Return what somebody publishes and is sent, and why that is as it is."""
+    peers = {"publisher": participant.publisher.peer, "subscriber": participant.subscriber.peer}
+    if participant.is_single:
+        peers = {"single": participant.publisher.peer}
+    return {
+        "identity": participant.identity,
+        "sid": participant.sid,
+        "state": models.ParticipantInfo.State.Name(participant.state),
+        "client": {
+            "sdk": models.ClientInfo.SDK.Name(participant.client_info.sdk),
+            "version": participant.client_info.version,
+            "browser": participant.client_info.browser,
+        },
+        "joined_at": participant.joined_at,
+        "hidden": participant.is_hidden,
+        "connections": {
+            name: {
+                "connected": peer.connection.connected,
+                "path": peer.connection.selected,
+                "ice": peer.connection.transport.ice.statistics(),
+                "transport": peer.connection.transport.statistics(),
+                "media": peer.media.statistics(),
+            }
+            for name, peer in peers.items()
+        },
+        "publishes": {
+            sid: {
+                "source": models.TrackSource.Name(publication.info.source),
+                "codec": publication.media.codec.mime,
+                "muted": publication.media.muted,
+                "received": publication.media.receiver.statistics(),
+            }
+            for sid, publication in participant.publisher.publications.items()
+        },
+        "is_sent": {
+            sid: {
+                "publisher": subscription.track.publisher,
+                "bound": subscription.down_track.bound,
+                "sent": subscription.down_track.statistics(),
+            }
+            for sid, subscription in participant.subscriber.subscriptions.items()
+        },
+    }

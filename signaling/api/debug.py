@@ -1,0 +1,65 @@
+"""`GET /debug/rooms`: every room as JSON, for whoever may list rooms; under `--dev` for anybody."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+import msgspec
+import trio
+
+from sfu.model import VideoGrant
+from sfu.room.debug import describe_participant, describe_room
+from sfu.room.rooms import Rooms
+from signaling import tokens
+from signaling.http.errors import HttpError
+from signaling.http.exchange import Exchange
+from signaling.http.routes import Handler
+
+
+@dataclass(frozen=True, slots=True)
+class DebugService:
+    """Lets operators look inside. `keys` are secrets by API key, `wall` gives Unix seconds.
+
+    `is_public` spares them the token.
+    """
+
+    rooms: Rooms
+    keys: Mapping[str, str]
+    wall: Callable[[], float]
+    is_public: bool
+
+    def handlers(self) -> dict[str, Handler]:
+        """What to answer under which path."""
+        return {"/debug/rooms": self._answer}
+
+    async def _answer(self, exchange: Exchange) -> None:
+        if not self.is_public:
+            claims = tokens.authenticate(exchange.request, self.keys, self.wall())
+            grant = (claims.video if claims is not None else None) or VideoGrant()
+            if not (grant.room_list or grant.room_admin):
+                raise HttpError(401, "permissions denied")
+        rooms = []
+        for room in self.rooms:
+            people = []
+            for participant in list(room.participants.values()):
+                people.append(_plain(describe_participant(participant)))
+                await trio.lowlevel.checkpoint()  # media goes first: one at a time
+            rooms.append(_plain(describe_room(room)) | {"participants": people})
+        body = msgspec.json.encode({"rooms": rooms})
+        await exchange.respond(200, msgspec.json.format(body), content_type="application/json")
+
+
+def _plain(value: Any) -> Any:
+    """Make plain data of statistics: an enumeration is its name, also as a key."""
+    match value:
+        case Enum():
+            return value.name
+        case Mapping():
+            return {str(_plain(key)): _plain(each) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(each) for each in value]
+        case str() | int() | float() | None:
+            return value
+        case _:
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -1,0 +1,54 @@
+"""`/debug/rooms`: who looks for a reason finds it there."""
+
+import json
+
+import pytest
+from livekit.protocol.rtc import SignalRequest, UpdateTrackSettings
+
+from tests.simulation.back_end import api_token, open_back_end
+from tests.simulation.house import ROOM, flows, open_call, open_house, wait_until
+
+
+@pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+async def test_a_room_is_shown_with_what_everybody_publishes_and_is_sent_and_why(autojump_clock, single) -> None:
+    async with open_call(single=single) as (house, alice, bob):
+        audio, video = await alice.publish_audio(), await alice.publish_video()
+        for track in (audio, video):
+            await bob.wait_until(flows(bob, track.sid))
+        disabled = UpdateTrackSettings(track_sids=[video.sid], disabled=True)
+        bob.send(SignalRequest(track_setting=disabled))
+        await wait_until(lambda: not house.participant("bob").subscriber.subscriptions[video.sid].down_track.is_sending)
+        async with open_back_end(house) as operator:
+            answer = await operator.get("/debug/rooms")
+        assert answer.headers["Content-Type"] == "application/json"
+        (room,) = json.loads(answer.body)["rooms"]
+        assert room["sid"] == alice.join.room.sid
+        people = {person["identity"]: person for person in room["participants"]}
+        assert set(people) == {"alice", "bob"}
+        assert set(people["alice"]["connections"]) == ({"single"} if single else {"publisher", "subscriber"})
+        published = people["alice"]["publishes"]
+        assert {sid: (each["source"], each["codec"]) for sid, each in published.items()} == {
+            audio.sid: ("MICROPHONE", "audio/opus"),
+            video.sid: ("CAMERA", "video/VP8"),
+        }
+        (stream,) = published[audio.sid]["received"]["streams"].values()
+        assert stream["reception"]["packets"] >= 5
+        sent = people["bob"]["is_sent"]
+        assert (sent[audio.sid]["publisher"], sent[audio.sid]["sent"]["paused"]) == ("alice", [])
+        assert sent[video.sid]["sent"]["paused"] == ["DISABLED"]
+
+
+@pytest.mark.parametrize(
+    ("grant", "status"),
+    [
+        ({"room_list": True}, 200),
+        ({"room_admin": True, "room": ROOM}, 200),
+        ({"room_join": True, "room": ROOM}, 401),
+        (None, 401),
+    ],
+    ids=["lists rooms", "administers", "joins", "nobody"],
+)
+async def test_only_operators_look_inside(autojump_clock, grant, status) -> None:
+    async with open_house() as house, open_back_end(house) as operator:
+        operator.token = api_token(**grant) if grant else ""
+        assert (await operator.get("/debug/rooms")).status == status
