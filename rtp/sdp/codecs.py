@@ -47,7 +47,7 @@ _MAX_FEEDBACK: Final = 32  # for one payload type; browsers name at most eight
 _REMEMBERED_SECTIONS: Final = 64
 _MAX_REMEMBERED_CHARACTERS: Final = 8192
 """One kind of browser says the same of its codecs in every section, and that is most of what it says: three kB of video.
-What is remembered takes two MiB at the most."""
+Even of the worst that can be said this keeps no more than some MiB."""
 _BASELINE: Final = "baseline"
 _CONSTRAINED_BASELINE: Final = "constrained-baseline"
 

@@ -87,7 +87,8 @@ class Transceiver:
     - `current_direction`: what was agreed last, from our side.
     - `remote_track`: what the peer's last description sends here, None if nothing.
     - `remote_receives`: whether the peer's last description listens here.
-    - `codecs`: agreed, best first, with the payload types on the wire and the peer's format parameters.
+    - `codecs`: agreed, best first, with the payload types on the wire and the peer's format parameters. The application
+      may leave some out, or put them in another order, before an answer of ours.
     - `extensions`: agreed header extensions, id by URI.
     - `is_rejected`: one side refused the section, or the peer stopped it. An offer of ours tries again, when there is
       something to send or receive.

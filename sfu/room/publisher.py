@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from livekit.protocol import models, rtc
 
 from rtp.extensions import AUDIO_LEVEL
-from rtp.sdp.codecs import MediaKind
+from rtp.sdp.codecs import MediaKind, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
 from sfu.media.receiver import RID_LAYERS, Receiver
@@ -169,13 +169,21 @@ class Publisher:
         return [publication.media.sid for _, publication in forbidden]
 
     def prepare_answer(self) -> None:
-        """Say, between an offer and its answer, which codec we would like best for each announced track."""
+        """Choose, between an offer and its answer, the codec of each track.
+
+        Video gets the one that was announced, or that it has already, and no other: a browser whose encoder fails would
+        go on in the next, which nobody was told of.
+        """
         for transceiver in self._sending():
             known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
-            if known is None or known.sdp_track_id != _track_id(transceiver):
+            if known is not None and known.sdp_track_id == _track_id(transceiver):
+                mimes: tuple[str, ...] = (known.media.codec.mime,)
+            else:
                 pending = self._match(transceiver)
-                transceiver.preferred_mimes = () if pending is None else pending.mimes
+                mimes = () if pending is None else pending.mimes
                 transceiver.opus_fmtp = "" if pending is None else _opus_wishes(pending.info)
+            codecs = prefer(transceiver.codecs, mimes)
+            transceiver.codecs = codecs[:1] if transceiver.kind is MediaKind.VIDEO else codecs
 
     def follow_description(self) -> None:
         """Publish and unpublish as the last description says; also once an announcement has come late."""
