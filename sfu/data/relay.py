@@ -10,6 +10,7 @@ from livekit.protocol import models
 
 from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
 from rtp.errors import DecodeError, SendQueueFullError
+from sfu.data.calls import ServerCalls
 from sfu.data.history import History, Kept, NonceFilter, SequenceFilter
 from sfu.data.packets import KINDS, LOSSY, RELIABLE, Drop, Person, address, objection, parse_packet, sign
 from sfu.model import ParticipantSid
@@ -72,9 +73,13 @@ class Member:
 
 
 class DataRelay:
-    """Who of a room sends and reads data, and the ways between them. Never blocks."""
+    """Who of a room sends and reads data, and the ways between them. Never blocks.
+
+    `calls` are made by the server; their answers are taken out of what the members send.
+    """
 
     def __init__(self) -> None:
+        self.calls = ServerCalls(self.send)
         self._members: dict[ParticipantSid, Member] = {}
         self._history = History()
         self._nonces = NonceFilter()
@@ -88,7 +93,8 @@ class DataRelay:
 
     def leave(self, member: Member) -> None:
         """Send nothing more to somebody. Idempotent."""
-        self._members.pop(member.person.sid, None)
+        if self._members.pop(member.person.sid, None) is not None:
+            self.calls.lost(member.person.identity)
 
     def channel_opened(self, member: Member, channel: ChannelOpened) -> None:
         """Send on this channel from now on: first, if it is the reliable one, what has waited for it."""
@@ -138,6 +144,8 @@ class DataRelay:
             return drop
         if message.label == RELIABLE and not sender.sequences.take(packet.sequence):
             return Drop.REPEATED_SEQUENCE
+        if self.calls.take(packet, sender.person):
+            return None
         sign(packet, sender.person)
         return self._pass_on(packet, message.label, sender)
 

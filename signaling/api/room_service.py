@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from google.protobuf.message import Message
 from livekit.protocol import models
@@ -18,6 +19,8 @@ from livekit.protocol.room import (
     MoveParticipantRequest,
     MuteRoomTrackRequest,
     MuteRoomTrackResponse,
+    PerformRpcRequest,
+    PerformRpcResponse,
     RemoveParticipantResponse,
     RoomParticipantIdentity,
     SendDataRequest,
@@ -28,6 +31,7 @@ from livekit.protocol.room import (
     UpdateSubscriptionsResponse,
 )
 
+from sfu.data.calls import RESPONSE_SECONDS, RpcError
 from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, UnknownPresetError
 from sfu.model import Identity, RoomName, TrackSid
 from sfu.room.moderation import mute_track, set_permission, update_subscriptions
@@ -42,6 +46,21 @@ from signaling.api.twirp import ArgumentError, ErrorCode, InnerError, Method, Tw
 from signaling.wishes import room_wishes
 
 _NONCE_BYTES: Final = 16
+
+_RPC_ERRORS: Final = {
+    1400: ErrorCode.INVALID_ARGUMENT,  # no such method
+    1401: ErrorCode.NOT_FOUND,  # no such recipient
+    1402: ErrorCode.INVALID_ARGUMENT,  # too long a request
+    1403: ErrorCode.UNIMPLEMENTED,  # no such thing on this server, or in this version
+    1404: ErrorCode.UNIMPLEMENTED,
+    1500: ErrorCode.INTERNAL,  # the method failed
+    1501: ErrorCode.CANCELED,  # no sign of the recipient, or no answer in time
+    1502: ErrorCode.CANCELED,
+    1503: ErrorCode.UNAVAILABLE,  # the recipient has gone
+    1504: ErrorCode.MALFORMED,  # too long an answer
+    1505: ErrorCode.INTERNAL,  # it could not be sent
+}
+"""What LiveKit's server makes of the codes of its RPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,7 @@ class RoomService:
                 "UpdateParticipant": Method(may_administer_room, self.update_participant),
                 "UpdateSubscriptions": Method(may_administer_room, self.update_subscriptions),
                 "SendData": Method(may_administer_room, self.send_data),
+                "PerformRpc": Method(may_administer_room, self.perform_rpc),
                 "ForwardParticipant": Method(may_send_to_room, self.send_to_room),
                 "MoveParticipant": Method(may_send_to_room, self.send_to_room),
                 "UpdateRoomMetadata": Method(may_administer_room, self.update_room_metadata),
@@ -164,6 +184,21 @@ class RoomService:
         packet = models.DataPacket(destination_identities=request.destination_identities, user=user)
         self._room(request.room).send_data(packet, request.kind)
         return SendDataResponse()
+
+    async def perform_rpc(self, request: PerformRpcRequest) -> PerformRpcResponse:
+        """Call a method of somebody's. Raises TwirpError."""
+        if not request.destination_identity:
+            raise InnerError(ErrorCode.INVALID_ARGUMENT, "destination identity is required")
+        room, participant = self._participant(request.room, request.destination_identity)
+        call_id = str(UUID(int=self.rooms.environment.random.getrandbits(128), version=4))
+        seconds = request.response_timeout_ms / 1000 or RESPONSE_SECONDS
+        try:
+            payload = await room.data.calls.perform(
+                call_id, participant.identity, request.method, request.payload, seconds
+            )
+        except RpcError as error:
+            raise InnerError(_RPC_ERRORS.get(error.code, ErrorCode.UNKNOWN), str(error)) from error
+        return PerformRpcResponse(payload=payload)
 
     def send_to_room(self, request: ForwardParticipantRequest | MoveParticipantRequest) -> Message:
         """Refuse to bring somebody into another room: this is not done yet. Raises TwirpError."""

@@ -7,7 +7,7 @@ import pytest
 import trio
 from google.protobuf.descriptor import MethodDescriptor
 from livekit.protocol import egress, ingress, room, sip
-from livekit.protocol.models import DisconnectReason, Room
+from livekit.protocol.models import DataPacket, DisconnectReason, Room, RpcAck, RpcError, RpcRequest, RpcResponse
 from livekit.protocol.room import CreateRoomRequest, DeleteRoomRequest, DeleteRoomResponse
 
 from sfu.model import SipGrant
@@ -15,17 +15,14 @@ from tests.simulation.back_end import BackEnd, CallError, api_token, open_back_e
 from tests.simulation.house import ROOM, House, open_house, sent, wait_until
 from tests.simulation.rawsocket import open_raw_client
 from triforium.config import LimitConfig, RoomConfig, RoomPreset
-from triforium.visitor import JoinRefusedError
+from triforium.visitor import JoinRefusedError, Visitor
 
 SERVICES = [
     *(module.DESCRIPTOR.services_by_name[name] for module, name in ((room, "RoomService"), (egress, "Egress"))),
     ingress.DESCRIPTOR.services_by_name["Ingress"],
     sip.DESCRIPTOR.services_by_name["SIP"],
 ]
-NOT_YET = {
-    "PerformRpc",
-}
-METHODS = [method for service in SERVICES for method in service.methods if method.name not in NOT_YET]
+METHODS = [method for service in SERVICES for method in service.methods]
 
 GRANTS: dict[str, dict[str, object]] = {
     "nothing": {"can_publish": True},
@@ -316,6 +313,115 @@ async def test_data_of_the_api_comes_from_nobody_and_goes_to_whom_it_names(autoj
         assert len(alice.data.packets) == 1
         refusal = await refused(api, "SendData", room=ROOM, data="aGk=", nonce="eHh4eHh4eHh4eHh4eHh4")
         assert refusal.message == "nonce should be 16-bytes or not present, got: 15 bytes"
+
+
+async def answer_calls(visitor: Visitor, *answers: DataPacket) -> RpcRequest:
+    """Wait for a call to a visitor, and send answers to it; return what was called."""
+    await visitor.wait_until(lambda: any(packet.HasField("rpc_request") for packet in visitor.data.packets))
+    packet = visitor.data.packets[-1]
+    assert packet.participant_identity == packet.rpc_request.id
+    for answer in answers:
+        sent_answer = DataPacket()
+        sent_answer.CopyFrom(answer)
+        getattr(sent_answer, answer.WhichOneof("value")).request_id = packet.rpc_request.id
+        visitor.data.send(sent_answer)
+    return packet.rpc_request
+
+
+ACK = DataPacket(rpc_ack=RpcAck())
+ECHO = {"room": ROOM, "destination_identity": "bob", "method": "echo", "payload": "p"}
+
+
+async def test_a_participant_answers_a_call_of_the_api(autojump_clock) -> None:
+    async with (
+        open_api() as (house, api),
+        house.visitor("alice", single=True) as alice,
+        house.visitor("bob", single=True) as bob,
+    ):
+        await alice.wait_connected()
+        await bob.wait_connected()
+        responses = []
+
+        async def call() -> None:
+            responses.append(await api.call("PerformRpc", **ECHO))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            called = await answer_calls(bob, ACK, DataPacket(rpc_response=RpcResponse(payload="echo:p")))
+        assert (called.method, called.payload, called.version) == ("echo", "p", 1)
+        assert called.response_timeout_ms == 10_000
+        assert responses == [{"payload": "echo:p"}]
+        await trio.sleep(1)
+        assert not alice.data.packets
+
+
+@pytest.mark.parametrize(
+    ("answers", "seconds", "refusal"),
+    [
+        ([], 2, (408, "canceled", "RpcError 1501: Connection timeout")),
+        ([ACK], 10, (408, "canceled", "RpcError 1502: Response timeout")),
+        (
+            [DataPacket(rpc_response=RpcResponse(error=RpcError(code=1400, message="Method not supported")))],
+            0,
+            (400, "invalid_argument", "RpcError 1400: Method not supported"),
+        ),
+        (
+            [ACK, DataPacket(rpc_response=RpcResponse(error=RpcError(code=7, message="mine")))],
+            0,
+            (500, "unknown", "RpcError 7: mine"),
+        ),
+    ],
+)
+async def test_a_call_that_fails_says_how(autojump_clock, answers, seconds, refusal) -> None:
+    async with open_api() as (house, api), house.visitor("bob", single=True) as bob:
+        await bob.wait_connected()
+        errors = []
+
+        async def call() -> None:
+            errors.append(await refused(api, "PerformRpc", **ECHO))
+
+        async with trio.open_nursery() as nursery:
+            called_at = trio.current_time()
+            nursery.start_soon(call)
+            await answer_calls(bob, *answers)
+        assert [(each.status, each.code, each.message) for each in errors] == [
+            (refusal[0], refusal[1], f"twirp error unknown: {refusal[2]}")
+        ]
+        assert trio.current_time() - called_at == pytest.approx(seconds, abs=0.5)
+
+
+async def test_a_call_to_somebody_who_leaves_fails_at_once(autojump_clock) -> None:
+    async with open_api() as (house, api), open_back_end(house) as other:
+        async with house.visitor("bob", single=True) as bob:
+            await bob.wait_connected()
+            errors = []
+
+            async def call() -> None:
+                errors.append(await refused(api, "PerformRpc", **ECHO))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await answer_calls(bob, ACK)
+                await trio.sleep(0.1)
+                await other.call("RemoveParticipant", room=ROOM, identity="bob")
+            assert (errors[0].status, errors[0].code) == (503, "unavailable")
+        assert trio.current_time() < 5
+
+
+async def test_a_call_that_cannot_be_made_is_refused(autojump_clock) -> None:
+    async with open_api() as (house, api), house.visitor("bob", single=True):
+        refusal = await refused(api, "PerformRpc", room=ROOM, method="echo")
+        assert (refusal.code, refusal.message) == (
+            "invalid_argument",
+            "twirp error unknown: destination identity is required",
+        )
+        refusal = await refused(api, "PerformRpc", **(ECHO | {"destination_identity": "nosuch"}))
+        assert refusal.code == "not_found"
+        refusal = await refused(api, "PerformRpc", **(ECHO | {"payload": "p" * 15_361}))
+        assert (refusal.code, refusal.message) == (
+            "invalid_argument",
+            "twirp error unknown: RpcError 1402: Request payload too large",
+        )
 
 
 async def test_nobody_is_moved_yet_and_never_to_where_they_are(autojump_clock) -> None:

@@ -21,8 +21,11 @@ class BackEnd:
     def __init__(self, process) -> None:
         self._process = process
 
-    async def call(self, method: str, request: str, **fields: object) -> dict[str, object]:
+    async def call(self, method: str, request: str, /, **fields: object) -> dict[str, object]:
         return await self._process.call("call", method=method, request=request, fields=fields)
+
+    async def post(self, method: str, /, **fields: object) -> tuple[int, dict[str, object]]:
+        return await self._process.call("post", method=method, fields=fields)
 
     async def find(self, identity: str) -> dict[str, object]:
         return await self.call("get_participant", "RoomParticipantIdentity", room="lobby", identity=identity)
@@ -70,6 +73,14 @@ async def test_a_back_end_moderates_a_call_and_is_told_of_it(folder):
         assert {each["identity"] for each in people} == {"alice", "bob"}
         refusal = await back_end.find("nosuch")
         assert (refusal["error"], refusal["status"]) == ("not_found", 404)
+
+        await bob.ask("serve_rpc")
+        called = {"room": "lobby", "destination_identity": "bob", "method": "echo", "payload": "p"}
+        status, echoed = await back_end.post("PerformRpc", **called)
+        assert (status, echoed["payload"].rpartition(" ")[2]) == (200, "p")
+        status, refusal = await back_end.post("PerformRpc", **(called | {"method": "nosuch"}))
+        assert (status, refusal["code"]) == (400, "invalid_argument")
+        assert refusal["msg"].startswith("twirp error unknown: RpcError 1400: ")
 
         said = await back_end.change("alice", name="Alice", metadata="am", attributes={"a": "1"})
         assert (said["name"], said["metadata"], said["attributes"]) == ("Alice", "am", {"a": "1"})
