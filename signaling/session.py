@@ -10,11 +10,12 @@ from typing import Final
 import trio
 from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError as ProtobufDecodeError
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
 from rtp.errors import DecodeError, RemoteProtocolError
 from rtp.ice.candidates import parse_candidate
 from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, RoomFullError, UnknownPresetError
+from sfu.media.simulcast import Quality, Wish
 from sfu.model import TrackSid
 from sfu.room.moderation import update_subscriptions
 from sfu.room.outgoing import Outgoing
@@ -24,6 +25,7 @@ from sfu.room.projections import leave_request
 from sfu.room.publisher import RefusedError
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
+from sfu.room.subscriptions import TrackSettings
 from sfu.routing.router import SessionStart
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
@@ -37,6 +39,7 @@ FLUSH_SECONDS: Final = 2.0
 """For a client to read what is still queued when its session ends."""
 
 _REFUSED: Final = "connection closed by media"
+_QUALITIES: Final = {models.LOW: Quality.LOW, models.MEDIUM: Quality.MEDIUM, models.HIGH: Quality.HIGH}
 """What LiveKit's server answers, with status 500, to a join that the room itself refuses."""
 
 
@@ -261,8 +264,9 @@ class SignalSession:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, f"exceeds {error.what.value} limit") from error
 
     def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
+        settings = _track_settings(setting)
         for sid in setting.track_sids:
-            self.participant.set_disabled(TrackSid(sid), disabled=setting.disabled)
+            self.participant.set_track_settings(TrackSid(sid), settings)
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
@@ -281,6 +285,13 @@ async def _serve_socket(session: SignalSession, relay: Relay, websocket: WebSock
         nursery.cancel_scope.cancel("the session is over")
     with trio.move_on_after(FLUSH_SECONDS):
         await websocket.aclose()
+
+
+def _track_settings(setting: rtc.UpdateTrackSettings) -> TrackSettings:
+    """Read what a client wants of tracks. A quality that we have no name for is the best."""
+    quality = _QUALITIES.get(setting.quality, Quality.HIGH)
+    wish = Wish(quality, setting.width, setting.height, setting.fps)
+    return TrackSettings(setting.disabled or setting.quality == models.OFF, wish)
 
 
 def _parse_request(frame: bytes | str) -> rtc.SignalRequest:

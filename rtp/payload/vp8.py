@@ -1,4 +1,4 @@
-"""VP8 in RTP (RFC 7741): the payload descriptor, key frames and their size."""
+"""VP8 in RTP (RFC 7741): the payload descriptor and its ids, key frames and their size."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -81,6 +81,27 @@ def parse_keyframe_dimensions(payload: bytes, descriptor: Vp8Descriptor) -> tupl
     if not is_keyframe(payload, descriptor) or len(head) < _KEYFRAME_HEADER_SIZE or head[3:6] != _START_CODE:
         raise DecodeError("no VP8 key frame starts here")
     return int.from_bytes(head[6:8], "little") & _DIMENSION, int.from_bytes(head[8:10], "little") & _DIMENSION
+
+
+def rewrite_ids(
+    payload: bytes, descriptor: Vp8Descriptor, *, picture_id: int, tl0_picture_index: int, key_index: int
+) -> bytes:
+    """Return `payload` with these ids (unwrapped or not) in place of its own; what it does not have, it does not get.
+
+    Picture ids are written in 15 bits: a stream made of several sources must not change the width at which its
+    receiver sees them wrap. So a payload whose own had 7 bits comes back one byte longer.
+    """
+    if descriptor.size == 1:
+        return payload
+    head = bytearray(payload[:2])
+    if descriptor.picture_id is not None:
+        head += (_LONG << 8 | picture_id & 0x7FFF).to_bytes(2, "big")
+    if descriptor.tl0_picture_index is not None:
+        head.append(tl0_picture_index & 0xFF)
+    if head[1] & (_HAS_TID | _HAS_KEY_INDEX):
+        layers = payload[descriptor.size - 1]
+        head.append(layers if descriptor.key_index is None else layers & 0xE0 | key_index & 0x1F)
+    return bytes(head) + payload[descriptor.size :]
 
 
 def _parse_extension(payload: bytes, descriptor: Vp8Descriptor) -> None:

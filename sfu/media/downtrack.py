@@ -11,9 +11,12 @@ from rtp.rtcp.reports import ReportBlock
 from rtp.srtp import SrtpSendError
 from rtp.units import Ssrc
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
-from sfu.media.forwarder import SequenceSplicer
+from sfu.media.layers import TrackLayers
 from sfu.media.resending import Resend, Resender, ResendStatistics, Run
+from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer
+from sfu.media.splicing import StreamSplicer
 from sfu.media.totals import Totals
+from sfu.media.vp8_munger import UNCHANGED, Vp8Munger
 from sfu.transport.connection import PeerConnection
 
 
@@ -40,10 +43,7 @@ class Source(Protocol):
     """What a down track asks of what it is fed by."""
 
     clock_rate: int
-
-    @property
-    def chosen_layer(self) -> int | None:
-        """The layer that subscribers get; None until it is chosen."""
+    layers: TrackLayers
 
     def attach(self, down_track: "DownTrack") -> None:
         """Send to it from now on."""
@@ -51,8 +51,8 @@ class Source(Protocol):
     def detach(self, down_track: "DownTrack") -> None:
         """Send to it no more."""
 
-    def request_keyframe(self) -> bool:
-        """Ask the publisher for a place to start; return whether there is one to wait for."""
+    def request_keyframe(self, layer: int) -> bool:
+        """Ask the publisher for a place to start in this layer; return whether there is one to wait for."""
 
     def find(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""
@@ -65,14 +65,15 @@ class Source(Protocol):
 class DownTrackStatistics:
     """What went out, and what the subscriber says of it (RFC 3550 §6.4.1); `round_trip_seconds` if known.
 
-    `refused` came too late to be encrypted. `paused` names all reasons to send nothing. `resends` are answers to NACKs,
-    which are counted nowhere else.
+    `refused` came too late to be encrypted. `paused` names all reasons to send nothing. `layer` is what is being sent,
+    None if nothing is. `resends` are answers to NACKs, which are counted nowhere else.
     """
 
     packets: int
     octets: int
     refused: int
     paused: frozenset[str]
+    layer: int | None
     packets_lost: int
     jitter: int
     round_trip_seconds: float | None
@@ -102,7 +103,10 @@ class DownTrack:
         self.source = source
         self._connection = connection
         self._pauses = {Pause.UNBOUND, Pause.DISCONNECTED}
-        self._splicer = SequenceSplicer(first_sequence=first_sequence, clock_rate=source.clock_rate)
+        self._splicer = StreamSplicer(first_sequence=first_sequence, clock_rate=source.clock_rate)
+        self._munger = Vp8Munger()
+        self._wished = wished_layer(DEFAULT_WISH, source.layers.published)
+        self._layer: int | None = None  # what is being sent
         self._report: ReportBlock | None = None
         self._round_trip: float | None = None
         self._resender: Resender[PacketFacts] = Resender()
@@ -126,6 +130,8 @@ class DownTrack:
         self.row.payload_type = payload_type
         self.row.abs_send_time_id = abs_send_time_id
         self._rtx_payload_type = rtx_payload_type
+        if self.row.epoch != NO_EPOCH:  # what was sent until now is sent again as it was
+            self._begin_run(self.row.last_sequence + 1)
         self.set_pause(Pause.UNBOUND, paused=False)
 
     def transport_changed(self) -> None:
@@ -143,38 +149,50 @@ class DownTrack:
             self._pauses.discard(reason)
         self.retarget()
 
-    def retarget(self) -> None:
-        """Aim the row at the source's layer, or at nothing."""
-        chosen = self.source.chosen_layer
-        target = NO_LAYER if self._pauses or chosen is None else chosen
-        if self.row.target == target:
-            return
-        if target == NO_LAYER:
-            self.row.pause()
-        else:
-            self.row.target = target
-            self.source.request_keyframe()
+    def set_wish(self, wish: Wish) -> None:
+        """Send the best layer that lives, up to what the subscriber wishes to see."""
+        self._wished = wished_layer(wish, self.source.layers.published)
+        self.retarget()
 
-    def enter(self, facts: PacketFacts) -> None:
-        """Go on with another source, or after a pause, at a packet where a decoder can start."""
+    def retarget(self) -> None:
+        """Aim the row at the best layer that there is for it, or at nothing; to be called when either may have changed.
+
+        The row is not moved: the layer that it is on goes on until a key frame of the other comes.
+        """
+        if self._pauses:
+            self.row.pause()
+            self._layer = None
+            return
+        layers = self.source.layers
+        target = target_layer(self._wished, layers.live, current=self._layer, is_settling=layers.is_settling)
+        self.row.target = target
+        if target != self._layer:
+            self.source.request_keyframe(target)
+
+    def enter(self, facts: PacketFacts) -> bool:
+        """Go on with another source, or after a pause, at a packet where a decoder can start.
+
+        False: it is behind what was sent. What was being sent goes on, and another place to start is asked for.
+        """
+        last_epoch = self._splicer.epoch
         splice = self._splicer.splice(
             sequence=facts.sequence,
             timestamp=facts.timestamp,
             epoch=facts.epoch,
             now=facts.arrived_at,
             sent=self.row.sent,
+            clock=self.source.sender_clock(facts.epoch),
+            last_clock=None if last_epoch is None else self.source.sender_clock(last_epoch),
         )
-        self.row.splice(facts, splice.sequence_offset, splice.timestamp_offset)
-        self._resender.begin(
-            Run(
-                facts.sequence + splice.sequence_offset,
-                facts.epoch,
-                splice.sequence_offset,
-                splice.timestamp_offset,
-                self.row.payload_type,
-                self.row.abs_send_time_id,
-            )
-        )
+        if splice is None:
+            self.source.request_keyframe(facts.layer)
+            return False
+        if facts.vp8 is not None:
+            self._munger.switch(facts.vp8, self.row.last_vp8)
+        self.row.splice(facts, splice.sequence_offset, splice.timestamp_offset, self._munger.offsets)
+        self._layer = facts.layer
+        self._begin_run(facts.sequence + splice.sequence_offset)
+        return True
 
     def fail(self, error: Exception) -> None:
         """End the subscriber's session: a fault in its row is its own."""
@@ -182,7 +200,8 @@ class DownTrack:
 
     def keyframe_requested(self) -> None:
         """The subscriber's decoder cannot go on (PLI or FIR)."""
-        if self.is_sending and self.source.request_keyframe():
+        wanted = self.row.target if self._layer is None else self._layer
+        if self.is_sending and self.source.request_keyframe(wanted):
             self._resender.hold()
 
     def keyframe_came(self) -> None:
@@ -232,10 +251,26 @@ class DownTrack:
             octets=self.row.octets,
             refused=self.row.refused,
             paused=frozenset(pause.name for pause in self._pauses),
+            layer=self._layer,
             packets_lost=self._report.packets_lost if self._report else 0,
             jitter=self._report.jitter if self._report else 0,
             round_trip_seconds=self._round_trip,
             resends=self._resender.statistics(),
+        )
+
+    def _begin_run(self, first: int) -> None:
+        """Note how packets are sent from this number on."""
+        row = self.row
+        self._resender.begin(
+            Run(
+                first,
+                row.epoch,
+                row.sequence_offset,
+                row.timestamp_offset,
+                row.payload_type,
+                row.abs_send_time_id,
+                row.vp8 or UNCHANGED,
+            )
         )
 
     def _send_again(self, resend: Resend[PacketFacts], now: float) -> None:

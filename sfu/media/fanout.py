@@ -13,6 +13,7 @@ from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
 from sfu.media.forwarder import Sent
+from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
 _HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
 _VERSION: Final = 0x80
@@ -21,9 +22,9 @@ _VERSION_AND_EXTENSION: Final = 0x90
 NO_LAYER: Final = -1
 NO_EPOCH: Final = 0
 
-MAX_PAYLOAD_BYTES: Final = 1330
+MAX_PAYLOAD_BYTES: Final = 1329
 """What SRTP takes (1356), less our header (12), the longest extension block that we write (12), and what a
-retransmission adds (2)."""
+retransmission (2) and a wider picture id (1) add."""
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class PacketFacts:
 
     `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
     rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
-    decoder can start here, and that nothing newer was forwarded before it.
+    decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them.
     """
 
     sequence: int
@@ -44,13 +45,14 @@ class PacketFacts:
     payload_at: int
     payload_end: int
     arrived_at: float
+    vp8: Vp8Facts | None = None
 
 
 class RowOwner(Protocol):
     """Who takes the decisions about a row."""
 
-    def enter(self, facts: PacketFacts) -> None:
-        """Go on with the source of this packet, at which the row's target can be entered."""
+    def enter(self, facts: PacketFacts) -> bool:
+        """Go on with the source of this packet, at which the row's target can be entered. False: not with this one."""
 
     def fail(self, error: Exception) -> None:
         """Take the blame for an exception in the row's turn."""
@@ -60,7 +62,8 @@ class Row:
     """One output: everything that changes from one subscriber to the next.
 
     `epoch` is the source that is being sent, `target` the layer that should be; NO_EPOCH and NO_LAYER are nothing.
-    Numbers of the source below `first` are not sent: they came before the splice.
+    Numbers of the source below `first` are not sent: they came before the splice. `vp8` is added to the source's ids;
+    None if they stay what they are.
     """
 
     __slots__ = (
@@ -70,6 +73,7 @@ class Row:
         "last_sent_at",
         "last_sequence",
         "last_timestamp",
+        "last_vp8",
         "octets",
         "owner",
         "packets",
@@ -82,6 +86,7 @@ class Row:
         "ssrc",
         "target",
         "timestamp_offset",
+        "vp8",
     )
 
     def __init__(self, owner: RowOwner, ssrc: Ssrc) -> None:
@@ -100,6 +105,8 @@ class Row:
         self.last_sequence = -1
         self.last_timestamp = 0
         self.last_sent_at = 0.0
+        self.vp8: Vp8Offsets | None = None
+        self.last_vp8: Vp8Facts | None = None
 
     @property
     def sent(self) -> Sent | None:
@@ -115,9 +122,13 @@ class Row:
         """Send to this address, with these keys, from now on."""
         self.protect, self.queue, self.remote = protect, queue, remote
 
-    def splice(self, facts: PacketFacts, sequence_offset: int, timestamp_offset: int) -> None:
-        """Go on with the source of this packet, with these offsets to its numbers."""
+    def splice(
+        self, facts: PacketFacts, sequence_offset: int, timestamp_offset: int, vp8: Vp8Offsets = UNCHANGED
+    ) -> None:
+        """Go on with the source of this packet, with these offsets to its numbers and ids."""
         self.sequence_offset, self.timestamp_offset = sequence_offset, timestamp_offset
+        self.vp8 = None if vp8 == UNCHANGED else vp8
+        self.last_vp8 = None
         self.first = facts.sequence
         self.epoch = facts.epoch
 
@@ -149,26 +160,34 @@ class FanOut:
         layer, epoch, is_entry = facts.layer, facts.epoch, facts.is_entry
         sequence, timestamp, now = facts.sequence, facts.timestamp, facts.arrived_at
         marker = 0x80 if facts.marker else 0
-        payload = packet[facts.payload_at : facts.payload_end]
+        payload, vp8 = packet[facts.payload_at : facts.payload_end], facts.vp8
+        source = payload
+        if vp8 is not None:
+            payload = shift_ids(payload, vp8, UNCHANGED)
         size = len(payload)
-        tails: dict[int, bytes] = {}  # by the id of abs-send-time
+        tails: dict[int, bytes] = {}  # by the id of abs-send-time, of those whose ids stay
+        moved: dict[tuple[int | None, Vp8Offsets], bytes] = {}  # of the others
         pack = _HEADER.pack
         for row in self._rows:
             if row.epoch != epoch and (row.target != layer or not is_entry):
                 continue
             try:
-                if row.epoch != epoch:
-                    row.owner.enter(facts)
+                if row.epoch != epoch and not row.owner.enter(facts):
+                    continue
                 if sequence < row.first:
                     continue
                 protect, queue, identifier = row.protect, row.queue, row.abs_send_time_id
                 assert protect is not None, "a row has a target only while its connection is up"
                 assert queue is not None, "and then it has all that it takes to send"
-                if identifier is None:
-                    flags, tail = _VERSION, payload
-                else:
-                    flags = _VERSION_AND_EXTENSION
-                    tail = tails.get(identifier) or _tail(tails, identifier, payload, now)
+                flags = _VERSION if identifier is None else _VERSION_AND_EXTENSION
+                offsets = row.vp8
+                if vp8 is not None and offsets is not None:
+                    if (tail := moved.get((identifier, offsets))) is None:
+                        tail = moved[identifier, offsets] = _tail(identifier, shift_ids(source, vp8, offsets), now)
+                elif identifier is None:
+                    tail = payload
+                elif (tail := tails.get(identifier)) is None:
+                    tail = tails[identifier] = _tail(identifier, payload, now)
                 number = sequence + row.sequence_offset
                 stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
                 header = pack(flags, marker | row.payload_type, number & 0xFFFF, stamp, row.ssrc)
@@ -179,13 +198,14 @@ class FanOut:
                 if number > row.last_sequence:
                     row.last_sequence = number
                     row.last_timestamp = stamp
+                    if vp8 is not None:
+                        row.last_vp8 = vp8
             except SrtpSendError:
                 row.refused += 1  # overtaken by more packets than SRTP keeps books on: nobody waits for it any more
             except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
                 row.owner.fail(error)
 
 
-def _tail(tails: dict[int, bytes], identifier: int, payload: bytes, now: float) -> bytes:
+def _tail(identifier: int | None, payload: bytes, now: float) -> bytes:
     """Make what follows the fixed header, once for all rows whose peers gave abs-send-time the same id."""
-    tail = tails[identifier] = serialize_extensions([(identifier, abs_send_time(now))]) + payload
-    return tail
+    return payload if identifier is None else serialize_extensions([(identifier, abs_send_time(now))]) + payload

@@ -64,31 +64,3 @@ class Sent:
     sequence: int
     timestamp: int
     at: float
-
-
-class SequenceSplicer:
-    """Computes, where a subscriber's stream goes on with another source, the offsets that make it one stream.
-
-    The first packet after a splice has the number after the highest that was sent. Its timestamp keeps the offset while
-    the source keeps its clock, which is what its epoch tells; a new clock is set to the time that has really passed.
-    """
-
-    def __init__(self, *, first_sequence: int, clock_rate: int) -> None:
-        assert 0 <= first_sequence < 1 << 15, "a receiver that joins after a wrap cannot guess the roll-over counter"
-        self._first_sequence = first_sequence
-        self._clock_rate = clock_rate
-        self._epoch: int | None = None
-        self._timestamp_offset = 0
-
-    def splice(self, *, sequence: int, timestamp: int, epoch: int, now: float, sent: Sent | None) -> Splice:
-        """Return the offsets with which this packet, the first from a source, continues what was `sent`."""
-        if sent is None:
-            self._timestamp_offset = 0
-            next_sequence = self._first_sequence
-        else:
-            if epoch != self._epoch:
-                elapsed = max(1, round((now - sent.at) * self._clock_rate))
-                self._timestamp_offset = sent.timestamp + elapsed - timestamp
-            next_sequence = sent.sequence + 1
-        self._epoch = epoch
-        return Splice(next_sequence - sequence, self._timestamp_offset)

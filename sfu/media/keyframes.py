@@ -34,6 +34,10 @@ class KeyframeRequests:
         self._due = None
         self._tries = 0
 
+    def cancel(self) -> None:
+        """There is nobody who could send one."""
+        self._due = None
+
     def next_timeout(self) -> float | None:
         """Say when `take_due` may have something to say."""
         return self._due

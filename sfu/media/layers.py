@@ -1,15 +1,100 @@
-"""Which simulcast layer is sent: for now the best one that lives when the choice is made, and that one for good."""
+"""The simulcast layers of one published track: what they are called, how big they are, and which of them live."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
+from rtp.units import Rid
+from sfu.media.liveness import LOWEST_LAYER, SCREEN_SHARE, UPPER_LAYER, Cadence, TrackLiveness
+from sfu.media.simulcast import PublishedLayer, Quality
+
 SETTLING_SECONDS: Final = 1.0
-"""From the first packet of a simulcast track to the choice: publishers start their layers one after another."""
+"""From the first sign of life of a track to the end of waiting for more layers: publishers start them one by one."""
 
-ALIVE_SECONDS: Final = 0.5
-"""A layer is live if a packet of it came within this time."""
+RID_LAYERS: Final = {Rid("q"): 0, Rid("h"): 1, Rid("f"): 2}
+"""Quarter, half and full: the names that LiveKit's clients give their layers. Others count by their order."""
 
 
-def best_layer(last_heard: Mapping[int, float], now: float) -> int | None:
-    """Return the highest layer that is live; None if none is."""
-    return max((layer for layer, heard in last_heard.items() if now - heard <= ALIVE_SECONDS), default=None)
+class TrackLayers:
+    """The layers of one track, lowest first, by number. A track of one encoding has one, which always lives.
+
+    `live` are those that can be sent. `is_settling`: more of them may still be starting.
+    """
+
+    def __init__(
+        self, rids: Sequence[Rid] = (), sizes: Sequence[tuple[int, int]] = (), *, is_screen_share: bool = False
+    ) -> None:
+        """Take the names of the encodings, and their announced sizes (width, height) from low to high, if known."""
+        if all(rid in RID_LAYERS for rid in rids):
+            self._by_name = {rid: RID_LAYERS[rid] for rid in rids}
+        else:
+            self._by_name = {rid: at for at, rid in enumerate(rids)}
+        numbers = sorted(self._by_name.values()) or [0]
+        known = sizes if len(sizes) == len(numbers) else [(0, 0)] * len(numbers)
+        self.published = tuple(
+            PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
+            for number, (width, height) in zip(numbers, known, strict=True)
+        )
+        self.is_settling = len(numbers) > 1
+        self.live = frozenset[int]() if self.is_settling else frozenset(numbers)
+        self._liveness = TrackLiveness(_screen_cadence if is_screen_share else _cadence) if self.is_settling else None
+        self._settles_at: float | None = None
+
+    def number(self, rid: Rid | None) -> int:
+        """Return the layer of this name; of those that come up later, in another description, as well as can be told."""
+        if rid is None:
+            return self.published[0].layer
+        return self._by_name.get(rid, RID_LAYERS.get(rid, 0))
+
+    def receive_packet(self, layer: int, now: float) -> bool:
+        """Count a packet of media. Return whether to look anew at what everybody is sent."""
+        if self._liveness is None or not self._liveness.receive_packet(layer, now):
+            return False
+        if not self.live:
+            self.is_settling = True
+            self._settles_at = now + SETTLING_SECONDS
+        self.live = self._liveness.live
+        return True
+
+    def forget(self, layer: int) -> bool:
+        """The publisher has taken the layer back for now. Return as `receive_packet` does."""
+        if self._liveness is None:
+            return False
+        self._liveness.forget(layer)
+        return self._follow()
+
+    def reset(self) -> None:
+        """The publisher has muted the track, or unmuted it: what was heard before says nothing of what comes."""
+        if self._liveness is not None:
+            self._liveness.pause()
+            self._follow()
+
+    def next_timeout(self) -> float | None:
+        """Say when silence, or the end of settling, may change something."""
+        due = None if self._liveness is None else self._liveness.next_timeout()
+        if self._settles_at is None:
+            return due
+        return self._settles_at if due is None else min(due, self._settles_at)
+
+    def handle_timeout(self, now: float) -> bool:
+        """Notice who has fallen silent. Return as `receive_packet` does."""
+        if self._liveness is None:
+            return False
+        has_changed = self._liveness.handle_timeout(now) and self._follow()
+        if self._settles_at is not None and now >= self._settles_at:
+            self._settles_at = None
+            self.is_settling = False
+            has_changed = True
+        return has_changed
+
+    def _follow(self) -> bool:
+        assert self._liveness is not None, "there are several layers"
+        before, self.live = self.live, self._liveness.live
+        return self.live != before
+
+
+def _cadence(layer: int) -> Cadence:
+    return UPPER_LAYER if layer else LOWEST_LAYER
+
+
+def _screen_cadence(_: int) -> Cadence:
+    return SCREEN_SHARE

@@ -14,17 +14,18 @@ from rtp.extensions import find_extension, parse_audio_level
 from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
 from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
 from rtp.packet import RtpHeader, payload_end
-from rtp.payload.vp8 import is_keyframe, parse_vp8
+from rtp.payload import h264, vp8
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
-from rtp.sdp.codecs import Codec, MediaKind
+from rtp.sdp.codecs import H264, Codec, MediaKind
 from rtp.units import Rid, Ssrc
 from sfu.media.downtrack import DownTrack, DownTrackStatistics
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
 from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
-from sfu.media.layers import SETTLING_SECONDS, best_layer
+from sfu.media.layers import TrackLayers
 from sfu.media.speakers import AudioLevels
 from sfu.media.totals import Totals
+from sfu.media.vp8_munger import Vp8Facts, Vp8Source
 
 VP8: Final = "video/VP8"
 VP8_HEAD_BYTES: Final = 7
@@ -32,9 +33,6 @@ VP8_HEAD_BYTES: Final = 7
 
 NACK: Final = "nack"
 """The feedback that has to be agreed on before anything is asked for again (RFC 4585 §4.2)."""
-
-RID_LAYERS: Final = {Rid("q"): 0, Rid("h"): 1, Rid("f"): 2}
-"""Quarter, half and full: the names that LiveKit's clients give their simulcast layers. Others count by their order."""
 
 
 class DropCause(Enum):
@@ -76,6 +74,7 @@ class SourceStream:
         self.epoch = epoch
         self.gaps = GapCloser()
         self.nacks = NackGenerator()
+        self.vp8 = Vp8Source()
         self.history: PacketHistory[PacketFacts] = PacketHistory(max_packets=self._max_history)
         """What was forwarded in this epoch, by the numbers that it was forwarded under."""
         self.forwarded: int | None = None
@@ -109,7 +108,8 @@ class Receiver:
     """Takes the packets of one published track, and feeds its down tracks.
 
     Of several SSRCs of one layer the newest has it, until it says goodbye: what subscribers get as one stream comes from
-    one. `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
+    one. Which layer each subscriber gets is for its down track to say; this sees to it that they know of changes.
+    `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
     `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does.
     """
 
@@ -117,7 +117,7 @@ class Receiver:
         self,
         codec: Codec,
         kind: MediaKind,
-        rids: tuple[Rid, ...],
+        layers: TrackLayers,
         changed: Callable[[], None],
         *,
         audio_level_id: int | None = None,
@@ -125,14 +125,13 @@ class Receiver:
         self.codec = codec
         self.kind = kind
         self.clock_rate = codec.clock_rate
+        self.layers = layers
         self.streams: dict[Ssrc, SourceStream] = {}
         self.down_tracks: list[DownTrack] = []
         self.levels = AudioLevels(codec.clock_rate)
         self._audio_level_id = audio_level_id
         self._asks_again = NACK in codec.feedback
         self._max_history = MAX_AUDIO_PACKETS if kind is MediaKind.AUDIO else MAX_VIDEO_PACKETS
-        self._layers = _layers_by_name(rids)
-        self._is_simulcast = len(rids) > 1
         self._changed = changed
         self._fan_out = FanOut()
         self._drops: Counter[DropCause] = Counter()
@@ -140,18 +139,11 @@ class Receiver:
         self._gone = Totals()  # of streams that are forgotten
         self._active: dict[int, SourceStream] = {}  # by layer
         self._epochs = count(NO_EPOCH + 1)
-        self._chosen: int | None = None if self._is_simulcast else self._layer_of(rids[0] if rids else None)
-        self._first_packet_at: float | None = None
-        self._last_heard: dict[int, float] = {}
-
-    @property
-    def chosen_layer(self) -> int | None:
-        """The layer that subscribers get; None until it is chosen."""
-        return self._chosen
 
     def add_stream(self, ssrc: Ssrc, rid: Rid | None) -> SourceStream:
         """Take packets of `ssrc` as the layer called `rid`, which it has from its first media on."""
-        stream = self.streams[ssrc] = SourceStream(ssrc, self._layer_of(rid), self.clock_rate, self._max_history)
+        layer = self.layers.number(rid)
+        stream = self.streams[ssrc] = SourceStream(ssrc, layer, self.clock_rate, self._max_history)
         return stream
 
     def remove_stream(self, ssrc: Ssrc) -> None:
@@ -163,14 +155,12 @@ class Receiver:
         if self._active.get(stream.layer) is not stream:
             return
         del self._active[stream.layer]
-        if self._is_simulcast and stream.layer == self._chosen:
-            # Browsers say goodbye to a layer that they can no longer afford: choose among those that are left.
-            self._chosen = self._first_packet_at = None
-            self.for_each_down_track(DownTrack.retarget)
+        if self.layers.forget(stream.layer):  # browsers say goodbye to a layer that they can no longer afford
+            self._layers_changed()
 
     def repaired_stream(self, rid: Rid | None) -> SourceStream | None:
         """Return the stream that retransmissions of `rid` are of: the one that has its layer, if there is one."""
-        return self._active.get(self._layer_of(rid))
+        return self._active.get(self.layers.number(rid))
 
     def receive(
         self, stream: SourceStream, packet: bytes, header: RtpHeader, now: float, *, is_resend: bool = False
@@ -189,7 +179,9 @@ class Receiver:
             return
         arrival = stream.reception.receive(header, now, end - header.size)
         sequence = self._number(stream, header, arrival, end - header.size)
-        starts = sequence is not None and self._starts_decoder(packet, header.size, end)
+        starts, ids = False, None
+        if sequence is not None:
+            starts, ids = self._read_payload(stream, packet, header.size, end)
         if self._asks_again and self._active.get(stream.layer) is stream and arrival.verdict not in _UNFIT:
             self._watch_for_gaps(stream, arrival, now, is_keyframe=starts, is_resend=is_resend)
         if sequence is None:
@@ -198,18 +190,22 @@ class Receiver:
             level = find_extension(packet, header, self._audio_level_id)
             if level:
                 self.levels.receive_packet(parse_audio_level(level), arrival.timestamp, now)
-        if self._chosen is None:
-            self._last_heard[stream.layer] = now
-            self._choose_layer(now)
+        if self.layers.receive_packet(stream.layer, now):
+            self._layers_changed()
+        is_late = arrival.verdict is Verdict.LATE
+        if starts and not is_late:
+            stream.keyframes.received()
         # One that was overtaken is no entry: what overtook it could not be sent any more.
-        is_entry = arrival.verdict is not Verdict.LATE and (starts or self.kind is MediaKind.AUDIO)
+        is_entry = not is_late and (starts or self.kind is MediaKind.AUDIO)
         facts = PacketFacts(
-            sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now
+            sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now, ids
         )
         stream.history.put(sequence, packet, facts)
         self._fan_out.forward(packet, facts)
-        if starts:
-            self._keyframe_came(stream, is_late=arrival.verdict is Verdict.LATE)
+        if starts:  # a late one helps only those who get its stream already
+            for down_track in self.down_tracks:
+                if down_track.row.epoch == stream.epoch:
+                    down_track.keyframe_came()
 
     def attach(self, down_track: DownTrack) -> None:
         """Send to `down_track` from now on."""
@@ -222,9 +218,9 @@ class Receiver:
             self.down_tracks.remove(down_track)
             self._fan_out.remove(down_track.row)
 
-    def request_keyframe(self) -> bool:
+    def request_keyframe(self, layer: int) -> bool:
         """Ask the publisher for a place where decoders can start, and say so; audio has one in every packet."""
-        stream = None if self._chosen is None else self._active.get(self._chosen)
+        stream = self._active.get(layer)
         if self.kind is MediaKind.AUDIO or stream is None:
             return False  # a stream that is still to come is asked when it has its layer
         if stream.keyframes.request(trio.current_time()):
@@ -235,6 +231,20 @@ class Receiver:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""
         stream = next((stream for stream in self.streams.values() if stream.epoch == epoch), None)
         return None if stream is None else stream.history.get(sequence)
+
+    def forget_activity(self) -> None:
+        """The publisher has muted the track, or unmuted it: what was heard before says nothing of what comes."""
+        self.levels.reset()
+        self.layers.reset()
+
+    def next_timeout(self) -> float | None:
+        """Say when it may show that a layer has fallen silent, or come back."""
+        return self.layers.next_timeout()
+
+    def handle_timeout(self, now: float) -> None:
+        """Move everybody to the best layer that is left, or has come back."""
+        if self.layers.handle_timeout(now):
+            self._layers_changed()
 
     def due_nacks(self, stream: SourceStream, now: float) -> tuple[int, ...]:
         """Return the numbers, unwrapped, of packets to ask the publisher for now."""
@@ -280,9 +290,6 @@ class Receiver:
             down_tracks=[down_track.statistics() for down_track in self.down_tracks],
         )
 
-    def _layer_of(self, rid: Rid | None) -> int:
-        return 0 if rid is None else self._layers.get(rid, RID_LAYERS.get(rid, 0))  # descriptions may change the names
-
     def _number(self, stream: SourceStream, header: RtpHeader, arrival: Arrival, size: int) -> int | None:
         """Return the number under which to forward the packet; None if it was dropped, and counted."""
         if (unfit := _UNFIT.get(arrival.verdict)) is not None:
@@ -327,26 +334,28 @@ class Receiver:
         stream.begin(next(self._epochs))
         self._active[stream.layer] = stream
         if any(down_track.row.target == stream.layer for down_track in self.down_tracks):
-            self.request_keyframe()
+            self.request_keyframe(stream.layer)
 
-    def _starts_decoder(self, packet: bytes, start: int, end: int) -> bool:
-        """Say whether a video decoder can start at this packet."""
-        if self.kind is MediaKind.AUDIO:
-            return False
-        head = packet[start : min(end, start + VP8_HEAD_BYTES)]
+    def _layers_changed(self) -> None:
+        """Let everybody look anew at which layer to send; nobody is asked for key frames of one that is silent."""
+        for layer, stream in self._active.items():
+            if layer not in self.layers.live:
+                stream.keyframes.cancel()
+        self.for_each_down_track(DownTrack.retarget)
+        self._changed()
+
+    def _read_payload(self, stream: SourceStream, packet: bytes, start: int, end: int) -> tuple[bool, Vp8Facts | None]:
+        """Return whether a video decoder can start at this packet, and what VP8 says of its frame."""
         try:
-            return self.codec.mime == VP8 and is_keyframe(head, parse_vp8(head))
+            if self.codec.mime == VP8:
+                head = packet[start : min(end, start + VP8_HEAD_BYTES)]
+                descriptor = vp8.parse_vp8(head)
+                return vp8.is_keyframe(head, descriptor), stream.vp8.read(descriptor)
+            if self.codec.mime == H264:
+                return h264.is_keyframe(packet[start:end]), None
         except DecodeError:
             self._malformed += 1
-            return False
-
-    def _keyframe_came(self, stream: SourceStream, *, is_late: bool) -> None:
-        """Let all know of a key frame that was forwarded. A late one helps only those who get its stream already."""
-        if not is_late:
-            stream.keyframes.received()
-        for down_track in self.down_tracks:
-            if down_track.row.epoch == stream.epoch:
-                down_track.keyframe_came()
+        return False, None
 
     def _watch_for_gaps(
         self, stream: SourceStream, arrival: Arrival, now: float, *, is_keyframe: bool, is_resend: bool
@@ -376,20 +385,7 @@ class Receiver:
                     assert_never(output)
         return wanted
 
-    def _choose_layer(self, now: float) -> None:
-        if self._first_packet_at is None:
-            self._first_packet_at = now
-        if now - self._first_packet_at >= SETTLING_SECONDS:
-            self._chosen = best_layer(self._last_heard, now)
-            self.for_each_down_track(DownTrack.retarget)
-
 
 def _totals(stream: SourceStream) -> Totals:
     reception = stream.reception.statistics()
     return Totals(reception.packets, reception.octets, reception.lost)
-
-
-def _layers_by_name(rids: tuple[Rid, ...]) -> dict[Rid, int]:
-    if all(rid in RID_LAYERS for rid in rids):
-        return {rid: RID_LAYERS[rid] for rid in rids}
-    return {rid: at for at, rid in enumerate(rids)}

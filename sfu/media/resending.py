@@ -17,6 +17,7 @@ from rtp.packet import build_packet
 from rtp.payload.rtx import rtx_payload
 from rtp.serial import unwrap
 from rtp.units import Ssrc
+from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
 MAX_RESENDS: Final = 3
 """Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
@@ -49,6 +50,7 @@ class ForwardedFacts(Protocol):
     payload_at: int
     payload_end: int
     arrived_at: float
+    vp8: Vp8Facts | None
 
 
 _FactsT = TypeVar("_FactsT", bound=ForwardedFacts)
@@ -59,7 +61,7 @@ class Run:
     """How packets are sent on, from the number `first` to the next run's.
 
     `first` is unwrapped, and as sent. `sequence_offset` and `timestamp_offset` were added to the numbers of the source
-    that is called `epoch`.
+    that is called `epoch`, and `vp8` to its ids.
     """
 
     first: int
@@ -68,6 +70,7 @@ class Run:
     timestamp_offset: int
     payload_type: int
     abs_send_time_id: int | None = None
+    vp8: Vp8Offsets = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class Resend(Generic[_FactsT]):
         return (self.facts.timestamp + self.run.timestamp_offset) & 0xFFFF_FFFF
 
     def _payload(self) -> bytes:
-        return self.packet[self.facts.payload_at : self.facts.payload_end]
+        payload = self.packet[self.facts.payload_at : self.facts.payload_end]
+        return payload if self.facts.vp8 is None else shift_ids(payload, self.facts.vp8, self.run.vp8)
 
     def _extensions(self, sent_at: float) -> bytes:
         identifier = self.run.abs_send_time_id

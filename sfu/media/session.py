@@ -90,7 +90,6 @@ class MediaSession:
         self._outgoing[down_track.ssrc] = down_track
         self._cnames[down_track.ssrc] = cname
         self._next_sender_reports = min(self._next_sender_reports, now + REPORT_INTERVAL_SECONDS)
-        self._next_report = None
         self._schedule_report(now)
 
     def remove_down_track(self, down_track: DownTrack) -> None:
@@ -130,11 +129,14 @@ class MediaSession:
         """Say when the next report or request is due; nothing is while there is no media."""
         dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
         dues += [stream.nacks.next_timeout() for _, stream in self._incoming.values()]
+        dues += [receiver.next_timeout() for receiver in self._receivers.values()]
         dues.append(self._next_report)
         return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """Send the reports and requests that are due."""
+        """Notice layers that fall silent or come back, and send the reports and requests that are due."""
+        for receiver in self._receivers.values():
+            receiver.handle_timeout(now)
         for receiver, stream in self._incoming.values():
             feedback: list[RtcpPacket] = []
             if missing := receiver.due_nacks(stream, now):
@@ -231,9 +233,14 @@ class MediaSession:
             down_track.keyframe_requested()
 
     def _schedule_report(self, now: float, *, soon: bool = False) -> None:
-        if self._next_report is None and (self._incoming or self._outgoing):
-            due = now + (FIRST_REPORT_SECONDS if soon else REPORT_INTERVAL_SECONDS)
-            self._next_report = due if self._incoming else max(due, self._next_sender_reports)
+        """See to it that there is a report as soon as it is needed: one that is due earlier stays."""
+        if not self._incoming and not self._outgoing:
+            return
+        due = now + (FIRST_REPORT_SECONDS if soon else REPORT_INTERVAL_SECONDS)
+        if not self._incoming:
+            due = max(due, self._next_sender_reports)
+        if self._next_report is None or due < self._next_report:
+            self._next_report = due
             self._connection.reschedule()
 
     def _report(self, now: float) -> None:

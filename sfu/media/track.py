@@ -42,5 +42,5 @@ class MediaTrack:
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""
         self.muted = muted
-        self.receiver.levels.reset()
+        self.receiver.forget_activity()
         self.receiver.for_each_down_track(lambda down_track: down_track.set_pause(Pause.MUTED, paused=muted))

@@ -4,7 +4,7 @@ import contextvars
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -27,7 +27,7 @@ from sfu.room.publisher import Publication, Publisher, RefusedError
 from sfu.room.quirks import unpublished_mimes
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
-from sfu.room.subscriptions import Wishes, plan
+from sfu.room.subscriptions import TrackSettings, Wishes, plan
 from sfu.transport.connection import PeerConnection
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class Participant:
             self.close(CloseReason.STATE_MISMATCH)
             return
         for sid in state.track_sids_disabled:
-            self.set_disabled(TrackSid(sid), disabled=True)
+            known = self.wishes.settings(TrackSid(sid))
+            self.set_track_settings(TrackSid(sid), replace(known, is_disabled=True))
 
     def set_claims(self, claims: Claims) -> None:
         """Take changed claims: everybody is told at once, and the client gets a token that says them."""
@@ -212,7 +213,7 @@ class Participant:
         for sid in steps.unsubscribe:
             self.subscriber.unsubscribe(sid)
         for track in steps.subscribe:
-            self.subscriber.subscribe(track, disabled=self.wishes.is_disabled(track.sid))
+            self.subscriber.subscribe(track, self.wishes.settings(track.sid))
 
     def forget_track(self, sid: TrackSid) -> None:
         """A track is gone for good: what was wished and told of it means nothing more."""
@@ -311,10 +312,10 @@ class Participant:
         """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it."""
         self.wishes.set_wanted(sid, wanted=wanted)
 
-    def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
-        """Pause or resume what is sent of a track, now or once it is subscribed."""
-        self.wishes.set_disabled(sid, disabled=disabled)
-        self.subscriber.set_disabled(sid, disabled=disabled)
+    def set_track_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
+        """Send as much of a track as the client wants of it, now or once it is subscribed."""
+        self.wishes.set_settings(sid, settings)
+        self.subscriber.set_settings(sid, settings)
 
     def signal_lost(self, sink: SignalSink) -> None:
         """The socket behind `sink` has died without a leave; the media path decides whether the person is gone."""

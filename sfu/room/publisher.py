@@ -11,7 +11,8 @@ from rtp.extensions import AUDIO_LEVEL
 from rtp.sdp.codecs import MediaKind, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
-from sfu.media.receiver import RID_LAYERS, Receiver
+from sfu.media.layers import RID_LAYERS, TrackLayers
+from sfu.media.receiver import Receiver
 from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
@@ -236,10 +237,15 @@ class Publisher:
         codec = transceiver.codecs[0]
         names = map(encoding_name, transceiver.remote_track.encodings)
         rids = tuple(name for name in names if name is not None)
+        layers = TrackLayers(
+            rids,
+            [(layer.width, layer.height) for layer in pending.info.layers],
+            is_screen_share=pending.info.source in _SCREEN_SOURCES,
+        )
         receiver = Receiver(
             codec,
             transceiver.kind,
-            rids,
+            layers,
             self.peer.connection.reschedule,
             audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
         )

@@ -21,6 +21,7 @@ from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import TrackSid
 from sfu.room.peer import Peer
+from sfu.room.subscriptions import TrackSettings
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +66,11 @@ class Subscriber:
         self._ended = Totals()
         self._owner = owner
 
-    def subscribe(self, track: MediaTrack, *, disabled: bool) -> None:
+    def subscribe(self, track: MediaTrack, settings: TrackSettings) -> None:
         """Send `track`, once a section for it is agreed."""
         down_track, local_track = self.peer.new_down_track(track)
         down_track.set_pause(Pause.MUTED, paused=track.muted)
-        down_track.set_pause(Pause.DISABLED, paused=disabled)
+        _apply(settings, down_track)
         self.subscriptions[track.sid] = Subscription(track, down_track, local_track)
         self._changed()
 
@@ -83,11 +84,11 @@ class Subscriber:
             subscription.transceiver.local_track = None
             self._changed()
 
-    def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
-        """Pause or resume one track, as its subscriber wishes."""
+    def set_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
+        """Pause or resume one track, or send another layer of it, as its subscriber wishes."""
         if (subscription := self.subscriptions.get(sid)) is not None:
             with self.peer.connection.endpoint.batch():
-                subscription.down_track.set_pause(Pause.DISABLED, paused=disabled)
+                _apply(settings, subscription.down_track)
 
     def totals(self) -> Totals:
         """Sum up what was sent, of subscriptions that have ended too."""
@@ -275,6 +276,11 @@ class AnsweringSubscriber(Subscriber):
     def _is_free(self, transceiver: Transceiver) -> bool:
         """Say whether a section is idle, and carried nothing at the last agreement: a client may still believe in it."""
         return _is_idle(transceiver) and not (transceiver.has_sent and transceiver.current_direction.sends)
+
+
+def _apply(settings: TrackSettings, down_track: DownTrack) -> None:
+    down_track.set_wish(settings.wish)
+    down_track.set_pause(Pause.DISABLED, paused=settings.is_disabled)
 
 
 def _is_idle(transceiver: Transceiver) -> bool:

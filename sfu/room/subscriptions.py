@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from sfu.media.simulcast import DEFAULT_WISH, Wish
 from sfu.media.track import MediaTrack
 from sfu.model import TrackSid
 
@@ -19,13 +20,24 @@ class Steps:
     unsubscribe: tuple[TrackSid, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TrackSettings:
+    """How a participant wants to be sent a track: what it would like to see of it, and whether anything for now."""
+
+    is_disabled: bool = False
+    wish: Wish = DEFAULT_WISH
+
+
+DEFAULT_SETTINGS: Final = TrackSettings()
+
+
 class Wishes:
-    """Which tracks a participant wants: all unless it said otherwise, or none unless it asked."""
+    """Which tracks a participant wants, and how: all unless it said otherwise, or none unless it asked."""
 
     def __init__(self, *, automatic: bool) -> None:
         self._automatic = automatic
         self._explicit: dict[TrackSid, bool] = {}
-        self._disabled: set[TrackSid] = set()
+        self._settings: dict[TrackSid, TrackSettings] = {}
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
         """Note what the participant said of a track, which need not exist yet."""
@@ -37,21 +49,20 @@ class Wishes:
         """Say whether it wants this one."""
         return self._explicit.get(sid, self._automatic)
 
-    def set_disabled(self, sid: TrackSid, *, disabled: bool) -> None:
-        """Note that it wants a track subscribed and nothing of it sent for now, or the end of that."""
-        if not disabled:
-            self._disabled.discard(sid)
-        elif len(self._disabled) < MAX_REMEMBERED_TRACKS:
-            self._disabled.add(sid)
+    def set_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
+        """Note how it wants a track, which need not exist yet."""
+        self._settings[sid] = settings
+        if len(self._settings) > MAX_REMEMBERED_TRACKS:
+            del self._settings[next(iter(self._settings))]
 
-    def is_disabled(self, sid: TrackSid) -> bool:
-        """Say whether nothing of the track is to be sent for now."""
-        return sid in self._disabled
+    def settings(self, sid: TrackSid) -> TrackSettings:
+        """Return how it wants this one."""
+        return self._settings.get(sid, DEFAULT_SETTINGS)
 
     def forget(self, sid: TrackSid) -> None:
         """Forget a track that is gone for good."""
         self._explicit.pop(sid, None)
-        self._disabled.discard(sid)
+        self._settings.pop(sid, None)
 
 
 def plan(wishes: Wishes, available: Mapping[TrackSid, MediaTrack], subscribed: Iterable[TrackSid]) -> Steps:

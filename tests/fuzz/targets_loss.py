@@ -1,21 +1,29 @@
-"""What is lost and sent again, and levels: everything that works on numbers that peers make up."""
+"""What is lost and sent again, other layers, other ids: everything that works on numbers that peers make up."""
 
 import struct
 from dataclasses import dataclass
 
+from rtp.errors import DecodeError
 from rtp.history import PacketHistory
 from rtp.nack import MAX_MISSING, KeyframeNeeded, NackGenerator, NackOutput, Request
 from rtp.packet import parse_header
+from rtp.payload.h264 import is_keyframe
 from rtp.payload.rtx import parse_retransmission
+from rtp.payload.vp8 import parse_vp8
+from rtp.reception import SenderClock
 from rtp.rtcp.nack import MAX_SEQUENCES, parse_generic_nack
 from rtp.units import Ssrc
+from sfu.media.forwarder import Sent
 from sfu.media.resending import MAX_RESENDS, Resender, Run
 from sfu.media.speakers import AudioLevels
+from sfu.media.splicing import StreamSplicer
+from sfu.media.vp8_munger import Vp8Facts, Vp8Munger, Vp8Source, shift_ids
 from tests.fuzz.target import Target
 from tests.rtp.wire import recorded_rtcp, recorded_rtp
 
 _ARRIVAL = struct.Struct("!BHB")  # what happens, sequence, hundredths of a second since the last
 _LEVEL = struct.Struct("!BIB")  # level, timestamp, hundredths of a second since the last
+_SPLICE = struct.Struct("!BIQIQI")  # epoch, timestamp, then NTP and timestamp of two reports
 _SOURCE_PACKETS = 100
 
 
@@ -26,6 +34,12 @@ class _Facts:
     payload_at: int = 12
     payload_end: int = 20
     arrived_at: float = 0.0
+    vp8: Vp8Facts | None = None
+
+
+def _payloads(what: str, *, every: int) -> list[bytes]:
+    packets = [recorded for recorded in recorded_rtp() if recorded.what == what]
+    return [recorded.packet[recorded.line["payload_at"] :][:64] for recorded in packets[::every]]
 
 
 def _nacks() -> list[bytes]:
@@ -51,6 +65,40 @@ def _run_rtx(data: bytes) -> None:
     if restored is not None:
         assert len(restored) == len(data) - 2
         assert parse_header(restored).size == header.size
+
+
+def _h264() -> list[bytes]:
+    return _payloads("h264", every=4)
+
+
+def _run_h264(data: bytes) -> None:
+    is_keyframe(data)
+
+
+def _vp8() -> list[bytes]:
+    # a length in front of each payload; those of a publisher without RTX have no ids, so some are made up
+    made_up = [bytes((0x90, 0xE0, 0x80 | number >> 8, number & 0xFF, number & 0xFF, 0x20, 0)) for number in range(20)]
+    payloads = [*made_up, *(payload[:16] for payload in _payloads("vp8", every=9))]
+    return [b"".join(bytes((len(payload),)) + payload for payload in payloads[at : at + 10]) for at in range(0, 30, 10)]
+
+
+def _run_vp8_ids(data: bytes) -> None:
+    source, munger, last, at = Vp8Source(), Vp8Munger(), None, 0
+    while at < len(data):
+        what, size = data[at] >> 6, data[at] & 0x3F
+        payload = data[at + 1 : at + 1 + size]
+        at += 1 + size
+        try:
+            facts = source.read(parse_vp8(payload))
+        except DecodeError:
+            continue
+        if what == 1:
+            munger.switch(facts, last)
+        else:
+            shifted = shift_ids(payload, facts, munger.offsets)
+            assert parse_vp8(shifted).temporal_id == facts.descriptor.temporal_id
+            assert len(payload) <= len(shifted) <= len(payload) + 1
+            last = facts
 
 
 def _arrivals() -> list[bytes]:
@@ -125,10 +173,48 @@ def _run_levels(data: bytes) -> None:
         assert 0.0 <= levels.level(now) <= 1.0
 
 
+def _splices() -> list[bytes]:
+    second = 1 << 32
+    return [
+        b"".join(
+            _SPLICE.pack(number % 3, number * 90_000, number * second, number * 90_000, number * second, 7)
+            for number in range(9)
+        )
+    ]
+
+
+def _run_splicer(data: bytes) -> None:
+    stream = StreamSplicer(first_sequence=0, clock_rate=90_000)
+    sent, now = None, 0.0
+    for epoch, timestamp, ntp, reported, last_ntp, last_reported in _SPLICE.iter_unpack(
+        data[: len(data) // _SPLICE.size * _SPLICE.size]
+    ):
+        now += 0.1
+        splice = stream.splice(
+            sequence=timestamp,
+            timestamp=timestamp,
+            epoch=epoch,
+            now=now,
+            sent=sent,
+            clock=SenderClock(ntp, reported, now) if ntp else None,
+            last_clock=SenderClock(last_ntp, last_reported, now) if last_ntp else None,
+        )
+        if splice is not None:
+            number = timestamp + splice.sequence_offset
+            stamp = (timestamp + splice.timestamp_offset) & 0xFFFF_FFFF
+            if sent is not None:
+                assert number == sent.sequence + 1
+                assert 0 < (stamp - sent.timestamp) & 0xFFFF_FFFF < 1 << 31
+            sent = Sent(number, stamp, now)
+
+
 TARGETS = [
     Target("generic-nack", _nacks, _run_nack),
     Target("rtx", _rtx, _run_rtx),
+    Target("h264", _h264, _run_h264),
+    Target("vp8-ids", _vp8, _run_vp8_ids),
     Target("nack-generator", _arrivals, _run_nack_generator),
     Target("resender", _arrivals, _run_resender),
     Target("audio-levels", _levels, _run_levels),
+    Target("splicer", _splices, _run_splicer),
 ]

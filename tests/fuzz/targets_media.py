@@ -15,6 +15,7 @@ from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.downtrack import DownTrack
+from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.session import MediaSession
 from tests.fuzz.target import Target
@@ -36,9 +37,9 @@ class World:
         self.connection = Connection()
         self.session = MediaSession(self.connection, feedback_ssrc=Ssrc(1))
         self.receivers = (
-            Receiver(AUDIO, MediaKind.AUDIO, (), self.connection.reschedule),
-            Receiver(VIDEO, MediaKind.VIDEO, (), self.connection.reschedule),
-            Receiver(VIDEO, MediaKind.VIDEO, RIDS, self.connection.reschedule),
+            Receiver(AUDIO, MediaKind.AUDIO, TrackLayers(), self.connection.reschedule),
+            Receiver(VIDEO, MediaKind.VIDEO, TrackLayers(), self.connection.reschedule),
+            Receiver(VIDEO, MediaKind.VIDEO, TrackLayers(RIDS), self.connection.reschedule),
         )
         sections = (
             Section(Mid("0"), frozenset({111}), mid_extension=4),

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, VideoQuality
 from livekit.protocol.rtc import (
     LeaveRequest,
     MuteTrackRequest,
@@ -141,6 +141,17 @@ async def test_a_disabled_track_is_not_sent_and_resumes_with_a_key_frame(autojum
         await bob.wait_until(flows(bob, video.sid, 10))
         statistics = bob.received[video.sid].statistics()
         assert (statistics.lost, statistics.suspects, statistics.restarts) == (0, 0, 0)
+
+
+async def test_a_wish_for_quality_off_is_a_wish_for_nothing_and_any_other_gets_the_only_layer(autojump_clock) -> None:
+    async with open_call(single=True) as (_house, alice, bob):
+        video = await alice.publish_video()
+        await bob.wait_until(flows(bob, video.sid))
+        bob.send(SignalRequest(track_setting=UpdateTrackSettings(track_sids=[video.sid], quality=VideoQuality.OFF)))
+        await assert_silent(bob, video.sid)
+        small = UpdateTrackSettings(track_sids=[video.sid], width=16, height=9, fps=5)
+        bob.send(SignalRequest(track_setting=small))
+        await bob.wait_until(flows(bob, video.sid, 10))
 
 
 @both_layouts

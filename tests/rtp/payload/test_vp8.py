@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rtp.errors import DecodeError
 from rtp.packet import parse_header, payload_end
-from rtp.payload.vp8 import Vp8Descriptor, is_keyframe, parse_keyframe_dimensions, parse_vp8
+from rtp.payload.vp8 import Vp8Descriptor, is_keyframe, parse_keyframe_dimensions, parse_vp8, rewrite_ids
 from tests.rtp.wire import RecordedPacket, recorded_rtp
 
 
@@ -103,6 +103,43 @@ def test_a_packet_that_starts_no_key_frame_has_no_dimensions() -> None:
 def test_the_scale_is_no_part_of_the_dimensions() -> None:
     key_frame = bytes.fromhex("10 500900 9d012a 0045 d082")
     assert parse_keyframe_dimensions(key_frame, parse_vp8(key_frame)) == (1280, 720)
+
+
+@pytest.mark.parametrize(
+    ("payload", "rewritten"),
+    [
+        ("10", "10"),
+        ("9000", "9000"),
+        ("908011", "90809234"),  # 7 bits become 15
+        ("908080ff", "90809234"),
+        ("9080ffff", "90809234"),
+        ("902080", "902080"),
+        ("9010ff", "9010e9"),  # only the lower five bits are the key index
+        ("90600740", "90605640"),
+        ("90f0812207e5", "90f0923456e9"),
+        ("90ff812207e5", "90ff923456e9"),  # reserved bits stay
+    ],
+)
+def test_ids_are_written_where_there_are_any(payload: str, rewritten: str) -> None:
+    before = bytes.fromhex(payload) + b"VP8 data"
+    after = rewrite_ids(before, parse_vp8(before), picture_id=0x1_9234, tl0_picture_index=0x356, key_index=0xFE9)
+    assert after == bytes.fromhex(rewritten) + b"VP8 data"
+
+
+@given(st.binary(max_size=20), st.integers(0), st.integers(0), st.integers(0))
+def test_what_was_rewritten_differs_in_its_ids_alone(payload: bytes, picture_id: int, tl0: int, key: int) -> None:
+    with suppress(DecodeError):
+        before = parse_vp8(payload)
+        rewritten = rewrite_ids(payload, before, picture_id=picture_id, tl0_picture_index=tl0, key_index=key)
+        after = parse_vp8(rewritten)
+        assert rewritten[after.size :] == payload[before.size :]
+        assert after.picture_id == (None if before.picture_id is None else picture_id & 0x7FFF)
+        assert after.picture_id_is_long == (before.picture_id is not None)
+        assert after.tl0_picture_index == (None if before.tl0_picture_index is None else tl0 & 0xFF)
+        assert after.key_index == (None if before.key_index is None else key & 0x1F)
+        assert (after.temporal_id, after.layer_sync) == (before.temporal_id, before.layer_sync)
+        assert after.start_of_frame == before.start_of_frame
+        assert is_keyframe(rewritten, after) == is_keyframe(payload, before)
 
 
 @given(st.binary(max_size=20))

@@ -22,14 +22,18 @@ class Owner:
         self.queued: list[tuple[bytes, tuple[str, int]]] = []
         self.failures: list[Exception] = []
         self.fault: Exception | None = None
+        self.is_ready = True
         self.row.retarget(self.keys.protect, self.queued.append, PATH.remote)
         self.row.payload_type = 96
         self.row.target = target
 
-    def enter(self, facts: PacketFacts) -> None:
+    def enter(self, facts: PacketFacts) -> bool:
         if self.fault is not None:
             raise self.fault
+        if not self.is_ready:
+            return False
         self.row.splice(facts, self.row.last_sequence + 1 - facts.sequence, 0)
+        return True
 
     def fail(self, error: Exception) -> None:
         self.failures.append(error)
@@ -90,6 +94,14 @@ def test_the_old_source_goes_on_until_the_new_one_is_entered() -> None:
     assert owner.numbers == [0, 1, 2, 3]
 
 
+def test_a_source_that_is_not_ready_is_not_entered_and_the_old_one_goes_on() -> None:
+    owner = Owner()
+    forward([owner], facts(50))
+    owner.is_ready = False
+    forward([owner], facts(7, epoch=2), facts(51, is_entry=False))
+    assert owner.numbers == [0, 1]
+
+
 def test_what_came_before_the_splice_is_not_sent_after_it() -> None:
     owner = Owner()
     forward([owner], facts(50), facts(49, is_entry=False), facts(51))
@@ -128,10 +140,10 @@ def test_a_fault_in_one_row_ends_its_owner_and_everybody_elses_packet_leaves() -
 
 def test_rows_may_come_and_go_while_a_packet_is_forwarded() -> None:
     class Busybody(Owner):
-        def enter(self, facts: PacketFacts) -> None:
-            super().enter(facts)
+        def enter(self, facts: PacketFacts) -> bool:
             fan_out.add(newcomer.row)
             fan_out.remove(self.row)
+            return super().enter(facts)
 
     fan_out = FanOut()
     busybody, newcomer = Busybody(1), Owner(2)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.media.forwarder import MAX_REMEMBERED_RUNS, GapCloser, Sent, SequenceSplicer, Splice
+from sfu.media.forwarder import MAX_REMEMBERED_RUNS, GapCloser
 
 
 def test_what_is_dropped_on_purpose_leaves_no_gap() -> None:
@@ -84,36 +84,3 @@ def test_a_stream_that_arrives_whole_has_no_gap_whatever_is_dropped(first: int, 
         else:
             numbers.append(gaps.number(sequence))
     assert numbers == list(range(first, first + len(numbers)))
-
-
-def splicer() -> SequenceSplicer:
-    return SequenceSplicer(first_sequence=100, clock_rate=90_000)
-
-
-def test_the_first_packet_has_the_first_number_and_its_own_timestamp() -> None:
-    splice = splicer().splice(sequence=70_000, timestamp=5, epoch=1, now=3.0, sent=None)
-    assert splice == Splice(100 - 70_000, 0)
-
-
-def test_a_pause_leaves_no_gap_and_keeps_the_sources_clock() -> None:
-    stream = splicer()
-    stream.splice(sequence=500, timestamp=9000, epoch=1, now=1.0, sent=None)
-    splice = stream.splice(sequence=800, timestamp=99_000, epoch=1, now=4.0, sent=Sent(120, 10_000, 1.2))
-    assert splice == Splice(121 - 800, 0)
-
-
-def test_another_clock_is_set_to_the_time_that_passed() -> None:
-    stream = splicer()
-    stream.splice(sequence=500, timestamp=9000, epoch=1, now=1.0, sent=None)
-    splice = stream.splice(sequence=3, timestamp=77, epoch=2, now=3.0, sent=Sent(120, 10_000, 1.0))
-    assert splice.sequence_offset + 3 == 121
-    assert splice.timestamp_offset + 77 == 10_000 + 2 * 90_000
-    resumed = stream.splice(sequence=50, timestamp=90_077, epoch=2, now=9.0, sent=Sent(150, 200_000, 4.0))
-    assert resumed.timestamp_offset == splice.timestamp_offset
-
-
-def test_time_moves_on_even_if_the_new_source_comes_at_once() -> None:
-    stream = splicer()
-    stream.splice(sequence=1, timestamp=1, epoch=1, now=1.0, sent=None)
-    splice = stream.splice(sequence=9, timestamp=5, epoch=2, now=1.0, sent=Sent(100, 1, 1.0))
-    assert splice.timestamp_offset + 5 == 2

@@ -9,8 +9,10 @@ from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.history import PacketHistory
 from rtp.packet import build_packet, parse_header
 from rtp.payload.rtx import parse_retransmission
+from rtp.payload.vp8 import parse_vp8
 from rtp.units import Ssrc
 from sfu.media.resending import MAX_AGE, MAX_RESENDS, MAX_RUNS, Refusal, Resend, Resender, Run
+from sfu.media.vp8_munger import Vp8Facts, Vp8Offsets, Vp8Source
 
 SSRC, RTX_SSRC = Ssrc(7), Ssrc(8)
 ROUND_TRIP = 0.05
@@ -23,6 +25,7 @@ class Facts:
     payload_at: int = 12
     payload_end: int = 17
     arrived_at: float = 0.0
+    vp8: Vp8Facts | None = None
 
 
 def source_packet(sequence: int) -> tuple[bytes, Facts]:
@@ -210,6 +213,14 @@ def test_a_retransmission_is_the_packet_behind_its_number() -> None:
     first = resend.serialize(SSRC)
     assert restored[:12] == first[:12]
     assert restored[header.size :] == first[header.size :]
+
+
+def test_vp8_ids_are_those_that_were_sent() -> None:
+    payload = bytes.fromhex("90e0812207c0 00")
+    facts = Facts(payload_end=12 + len(payload), vp8=Vp8Source().read(parse_vp8(payload)))
+    how = Run(0x1_0000, 1, 0, 0, 96, vp8=Vp8Offsets(1, 2, 3))
+    sent = resend_of(facts, bytes(12) + payload, how).serialize(SSRC)
+    assert sent[12:] == bytes.fromhex("90e0812309c0 00")
 
 
 STEPS = st.lists(

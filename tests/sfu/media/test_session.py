@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import trio
@@ -7,6 +8,7 @@ from trio.testing import MockClock
 from rtp.binding import MAX_SSRCS_PER_SECTION, Section
 from rtp.extensions import serialize_extensions
 from rtp.packet import build_packet
+from rtp.payload.rtx import rtx_payload
 from rtp.rtcp.compound import RtcpPacket, Unrecognised, serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
@@ -18,6 +20,7 @@ from rtp.serial import compact_ntp, ntp_time
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.downtrack import DownTrack, Pause
 from sfu.media.keyframes import RETRY_SECONDS
+from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.session import FIRST_REPORT_SECONDS, REPORT_INTERVAL_SECONDS, DropCause, MediaSession
 from tests.rtp.wire import recorded_rtcp
@@ -38,8 +41,8 @@ class Call:
         self.publisher, self.subscriber = Connection(), Connection()
         self.incoming = MediaSession(self.publisher, feedback_ssrc=FEEDBACK)
         self.outgoing = MediaSession(self.subscriber, feedback_ssrc=FEEDBACK)
-        self.audio = Receiver(audio, MediaKind.AUDIO, (), self.publisher.reschedule)
-        self.video = Receiver(video, MediaKind.VIDEO, (), self.publisher.reschedule)
+        self.audio = Receiver(audio, MediaKind.AUDIO, TrackLayers(), self.publisher.reschedule)
+        self.video = Receiver(video, MediaKind.VIDEO, TrackLayers(), self.publisher.reschedule)
         self.incoming.receive_from(AUDIO, self.audio)
         self.incoming.receive_from(VIDEO, self.video)
 
@@ -106,7 +109,7 @@ def test_what_cannot_be_bound_or_read_is_counted(call: Call) -> None:
 @in_trio
 def test_layers_are_told_by_their_rid(call: Call) -> None:
     rids = (Rid("f"), Rid("q"))
-    receiver = Receiver(VP8, MediaKind.VIDEO, rids, call.publisher.reschedule)
+    receiver = Receiver(VP8, MediaKind.VIDEO, TrackLayers(rids), call.publisher.reschedule)
     section = Section(Mid("2"), frozenset({96}), rids=rids, mid_extension=1, rid_extension=2)
     call.incoming.receive_from(section, receiver)
     for ssrc, rid in ((21, b"q"), (22, b"f"), (23, b"x")):
@@ -115,6 +118,37 @@ def test_layers_are_told_by_their_rid(call: Call) -> None:
             build_packet(payload_type=96, sequence=1, timestamp=1, ssrc=ssrc, payload=b"\x10\x10", extensions=block)
         )
     assert {stream.ssrc: stream.layer for stream in receiver.streams.values()} == {21: 0, 22: 2}
+
+
+@in_trio
+def test_layers_of_a_group_and_their_retransmissions_are_told_by_their_ssrcs(call: Call) -> None:
+    low, high = Rid("q"), Rid("h")
+    section = Section(
+        Mid("2"),
+        frozenset({96}),
+        frozenset({97}),
+        ssrcs={Ssrc(21): low, Ssrc(22): high},
+        rtx_ssrcs={Ssrc(31): low, Ssrc(32): high},
+    )
+    codec = replace(VP8, rtx_payload_type=97)
+    receiver = Receiver(codec, MediaKind.VIDEO, TrackLayers((low, high)), call.publisher.reschedule)
+    call.incoming.receive_from(section, receiver)
+    for ssrc in (22, 21):
+        for number in (1, 3):
+            call.publish(build_packet(payload_type=96, sequence=number, timestamp=1, ssrc=ssrc, payload=b"\x10\x10"))
+    assert {stream.ssrc: stream.layer for stream in receiver.streams.values()} == {22: 1, 21: 0}
+    lost = rtx_payload(2, b"\x10\x11")
+    call.publish(build_packet(payload_type=97, sequence=9, timestamp=1, ssrc=32, payload=lost))
+    assert [receiver.streams[Ssrc(ssrc)].reception.statistics().lost for ssrc in (21, 22)] == [1, 0]
+
+
+async def test_tracks_that_are_added_put_no_report_off(autojump_clock: MockClock, call: Call) -> None:
+    call.publish(Source(5).next())
+    due = call.incoming.next_timeout()
+    await trio.sleep(0.1)
+    down_track = DownTrack(call.audio, call.publisher, Ssrc(99), first_sequence=0)
+    call.incoming.add_down_track(down_track, "PA_1|TR_1", trio.current_time())
+    assert call.incoming.next_timeout() == due
 
 
 @in_trio
@@ -136,7 +170,7 @@ def test_a_section_that_is_withdrawn_takes_its_streams_along(call: Call) -> None
 def test_an_ssrc_that_a_description_gives_to_another_section_goes_there(call: Call) -> None:
     source = Source(5)
     call.publish(source.next())
-    other = Receiver(OPUS, MediaKind.AUDIO, (), call.publisher.reschedule)
+    other = Receiver(OPUS, MediaKind.AUDIO, TrackLayers(), call.publisher.reschedule)
     call.incoming.receive_from(Section(Mid("3"), frozenset({111}), ssrcs={Ssrc(5): None}), other)
     call.publish(source.next())
     assert (list(call.audio.streams), list(other.streams)) == ([], [5])
