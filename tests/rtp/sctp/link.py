@@ -1,5 +1,6 @@
 """Two cores joined by a virtual link that loses, repeats and reorders by a seed. Time is the link's own."""
 
+import math
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -10,6 +11,9 @@ from rtp.sctp.association import SctpAssociation
 from rtp.sctp.outputs import SendPacket
 
 SECRET = bytes(range(32))
+QUEUE_BYTES = 64_000
+OVERHEAD_BYTES = 70
+"""What DTLS, UDP and IP put round a packet, about."""
 
 
 class Core(Protocol):
@@ -19,9 +23,23 @@ class Core(Protocol):
 
 
 class Link:
-    """Carries packets between `ends[0]` and `ends[1]`; `seen[i]` is all that end i put out, packets apart."""
+    """Carries packets between `ends[0]` and `ends[1]`; `seen[i]` is all that end i put out, packets apart.
 
-    def __init__(self, left: Core, right: Core, *, seed: int = 0, loss: float = 0.0, repeat: float = 0.0) -> None:
+    `delay` is the least and the most that a packet takes, in seconds: where they differ, packets overtake each other.
+    With `bytes_per_second` each way has a bottleneck, with room for `QUEUE_BYTES` in front of it.
+    """
+
+    def __init__(
+        self,
+        left: Core,
+        right: Core,
+        *,
+        seed: int = 0,
+        loss: float = 0.0,
+        repeat: float = 0.0,
+        delay: tuple[float, float] = (0.02, 0.02),
+        bytes_per_second: float = math.inf,
+    ) -> None:
         self.now = 0.0
         self.ends = (left, right)
         self.seen: tuple[list[Any], list[Any]] = ([], [])
@@ -29,7 +47,9 @@ class Link:
         self.drops: Callable[[int, bytes], bool] = lambda _end, _packet: self._random.random() < loss
         self._random = Random(seed)
         self._repeat = repeat
-        self._is_jittery = bool(loss or repeat)
+        self._delay = delay
+        self._bytes_per_second = bytes_per_second
+        self._free_at = [0.0, 0.0]  # when each end's bottleneck has passed on all that it has
         self._order = count()
         self._flying: list[tuple[float, int, int, bytes]] = []
 
@@ -43,8 +63,15 @@ class Link:
             if self.drops(end, output.data):
                 continue
             for _ in range(2 if self._random.random() < self._repeat else 1):
-                delay = self._random.uniform(0.01, 0.06) if self._is_jittery else 0.02
-                heappush(self._flying, (self.now + delay, next(self._order), 1 - end, output.data))
+                self._carry(end, output.data)
+
+    def _carry(self, end: int, packet: bytes) -> None:
+        begins = max(self.now, self._free_at[end])
+        if begins - self.now > QUEUE_BYTES / self._bytes_per_second:
+            return
+        self._free_at[end] = begins + (len(packet) + OVERHEAD_BYTES) / self._bytes_per_second
+        arrives = self._free_at[end] + self._random.uniform(*self._delay)
+        heappush(self._flying, (arrives, next(self._order), 1 - end, packet))
 
     def run(self, until: float) -> None:
         """Let time pass, up to `until` at most; stop when nothing is left to happen."""
