@@ -131,7 +131,7 @@ class SctpAssociation:
             self._receive_chunk(chunk, now)
             if isinstance(chunk, UnknownChunk) and chunk.ends_packet:
                 break
-        if self._inbound is not None and any(isinstance(chunk, Data) for chunk in read.chunks):
+        if self._inbound is not None:
             self._inbound.packet_done(now)
         return self._flush(now)
 
@@ -252,10 +252,11 @@ class SctpAssociation:
 
     def _is_for_us(self, packet: Packet) -> bool:
         """Judge the verification tag (RFC 9260 §8.5), and that INIT and INIT ACK come alone (§6.10)."""
-        first = packet.chunks[0]
-        if any(isinstance(chunk, Init) for chunk in packet.chunks):
-            wanted = self.tag if isinstance(first, Init) and first.is_ack else 0
-            return len(packet.chunks) == 1 and packet.tag == wanted
+        first, *others = packet.chunks
+        if others and any(isinstance(chunk, Init) for chunk in packet.chunks):
+            return False
+        if isinstance(first, Init):
+            return packet.tag == (self.tag if first.is_ack else 0)
         if isinstance(first, Abort | ShutdownComplete) and first.is_reflected:
             return self._peer is not None and packet.tag == self._peer.tag
         return packet.tag == self.tag
@@ -441,6 +442,8 @@ class SctpAssociation:
     def _request_resets(self, now: float) -> None:
         queue = self._outbound.queue
         due, queue.resets_due = queue.resets_due, []
+        if not due and not self._resets.is_waiting:
+            return
         if self._peer is None or not self._peer.takes_stream_resets:
             self._outbound.resume(due)
             return
@@ -452,7 +455,7 @@ class SctpAssociation:
     def _take_outputs(self) -> list[SctpOutput]:
         packets, self._packets = self._packets, []
         if self._control and self._peer is not None:
-            packets += serialize_packets(self._peer.tag, self._control)
+            packets += serialize_packets(self._peer.tag, self._control, has_checksum=not self._peer.takes_zero_checksum)
         self._control = []
         events, self._events = self._events, []
         self._packets_sent += len(packets)

@@ -19,6 +19,7 @@ from rtp.sctp.parameters import (
 
 _CHUNK = struct.Struct("!BBH")  # type, flags, length with these four bytes and without padding
 _DATA = struct.Struct("!IHHI")  # TSN, stream, stream sequence number, payload protocol
+_DATA_CHUNK = struct.Struct("!BBHIHHI")  # both of the above
 _INIT = struct.Struct("!IIHHI")  # initiate tag, a_rwnd, outbound streams, inbound streams, initial TSN
 _SACK = struct.Struct("!IIHH")  # cumulative TSN, a_rwnd, gap blocks, duplicates
 _PAIR = struct.Struct("!HH")
@@ -66,15 +67,13 @@ class Data:
 
     def serialize(self) -> bytes:
         """Return the chunk with its padding."""
-        flags = (
-            (_ENDING if self.ending else 0)
-            | (_BEGINNING if self.beginning else 0)
-            | (_UNORDERED if self.unordered else 0)
-            | (_IMMEDIATE if self.immediate else 0)
+        size = len(self.data)
+        flags = self.ending * _ENDING | self.beginning * _BEGINNING
+        flags |= self.unordered * _UNORDERED | self.immediate * _IMMEDIATE
+        head = _DATA_CHUNK.pack(
+            ChunkType.DATA, flags, DATA_HEADER_SIZE + size, self.tsn, self.stream, self.sequence, self.protocol
         )
-        return _chunk(
-            ChunkType.DATA, flags, _DATA.pack(self.tsn, self.stream, self.sequence, self.protocol) + self.data
-        )
+        return head + self.data + bytes(-size % 4)
 
 
 @dataclass(slots=True)

@@ -11,12 +11,12 @@ from typing import Final
 
 from rtp.errors import DecodeError
 from rtp.sctp.chunks import ChunkType, Init
-from rtp.sctp.parameters import ParameterType
+from rtp.sctp.parameters import DTLS_DETECTS_ERRORS, Parameter, ParameterType
 
 COOKIE_LIFETIME_SECONDS: Final = 60.0
 """Valid.Cookie.Life (RFC 9260 §16)."""
 
-_STATE: Final = struct.Struct("!dIIII??")  # made at; our tag; peer's tag, initial TSN, a_rwnd, extensions
+_STATE: Final = struct.Struct("!dIIII???")  # made at; our tag; peer's tag, initial TSN, a_rwnd, extensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class PeerState:
     a_rwnd: int
     takes_forward_tsn: bool
     takes_stream_resets: bool
+    takes_zero_checksum: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class StateCookie:
             peer.a_rwnd,
             peer.takes_forward_tsn,
             peer.takes_stream_resets,
+            peer.takes_zero_checksum,
         )
         return state + _sign(state, secret)
 
@@ -67,7 +69,7 @@ def parse_cookie(cookie: bytes, secret: bytes) -> StateCookie:
 
 
 def peer_state(init: Init) -> PeerState:
-    """Return what an INIT or INIT ACK says of its sender (RFC 3758 §3.1, RFC 5061 §4.2.7)."""
+    """Return what an INIT or INIT ACK says of its sender (RFC 3758 §3.1, RFC 5061 §4.2.7, RFC 9653 §4)."""
     kinds = {parameter.type for parameter in init.parameters}
     extensions = b"".join(p.value for p in init.parameters if p.type == ParameterType.SUPPORTED_EXTENSIONS)
     return PeerState(
@@ -76,6 +78,7 @@ def peer_state(init: Init) -> PeerState:
         a_rwnd=init.a_rwnd,
         takes_forward_tsn=ParameterType.FORWARD_TSN_SUPPORTED in kinds or ChunkType.FORWARD_TSN in extensions,
         takes_stream_resets=ChunkType.RE_CONFIG in extensions,
+        takes_zero_checksum=Parameter(ParameterType.ZERO_CHECKSUM_ACCEPTABLE, DTLS_DETECTS_ERRORS) in init.parameters,
     )
 
 

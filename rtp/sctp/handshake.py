@@ -8,7 +8,7 @@ from rtp.sctp.congestion import INITIAL_RTO_SECONDS, MAX_RTO_SECONDS
 from rtp.sctp.cookie import COOKIE_LIFETIME_SECONDS, PeerState, StateCookie, parse_cookie
 from rtp.sctp.inbound import RECEIVE_WINDOW_BYTES
 from rtp.sctp.packet import MAX_CHUNK_BYTES, serialize_packet
-from rtp.sctp.parameters import CauseCode, Parameter, ParameterType, padded
+from rtp.sctp.parameters import DTLS_DETECTS_ERRORS, CauseCode, Parameter, ParameterType, padded
 
 MAX_INIT_RETRANSMITS: Final = 8
 """Max.Init.Retransmits (RFC 9260 §16)."""
@@ -16,6 +16,7 @@ MAX_INIT_RETRANSMITS: Final = 8
 _ALL_STREAMS: Final = 0xFFFF
 _KNOWN: Final = frozenset(ParameterType)
 _EXTENSIONS: Final = [
+    Parameter(ParameterType.ZERO_CHECKSUM_ACCEPTABLE, DTLS_DETECTS_ERRORS),
     Parameter(ParameterType.FORWARD_TSN_SUPPORTED, b""),
     Parameter(ParameterType.SUPPORTED_EXTENSIONS, bytes((ChunkType.RE_CONFIG, ChunkType.FORWARD_TSN))),
 ]

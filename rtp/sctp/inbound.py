@@ -42,6 +42,7 @@ class Inbound:
         self._drops = drops
         self._gaps: list[list[int]] = []  # [first, last] TSN of blocks above `cumulative`, ascending and apart
         self._duplicates: list[int] = []
+        self._has_data = False  # in the packet being read
         self._packets = 0  # with DATA, since the last SACK
         self._held_bytes = 0  # by the application
         self._advertised_bytes = RECEIVE_WINDOW_BYTES
@@ -75,6 +76,7 @@ class Inbound:
         Raises:
             RemoteProtocolError: if the peer filled all memory with what can never be delivered.
         """
+        self._has_data = True
         tsn = unwrap(chunk.tsn, self.cumulative, 32)
         had_gaps = bool(self._gaps)
         if not self._has_room(tsn, len(chunk.data)):
@@ -103,7 +105,10 @@ class Inbound:
         return messages
 
     def packet_done(self, now: float) -> None:
-        """Count one packet that held DATA, and set the time of the SACK for it."""
+        """Count one packet, if it held DATA, and set the time of the SACK for it."""
+        if not self._has_data:
+            return
+        self._has_data = False
         self._packets += 1
         if self._packets >= 2:
             self.is_sack_due = True

@@ -133,13 +133,15 @@ class Outbound:
             if self.flight_bytes >= self.window.bytes and not self._is_fast_retransmit_due:
                 break
             self._is_fast_retransmit_due = False  # it is for one packet only
-            heappop(self._resend)
+            tsn = heappop(self._resend)
             sent.is_lost = False
             sent.transmissions += 1
             self.retransmissions += 1
             self.flight_bytes += len(sent.chunk.data)
             budget -= len(sent.chunk.data) + DATA_HEADER_SIZE
             chunks.append(sent.chunk)
+            if tsn == self._acked + 1:
+                self.next_timeout_at = None  # T3 begins anew with the first that is outstanding (§7.2.4, 4)
         self._is_fast_retransmit_due = False
         while (
             budget > 0
@@ -155,8 +157,10 @@ class Outbound:
 
     def take_forward_tsn(self) -> ForwardTsn | None:
         """Return the FORWARD-TSN that is due, once (RFC 3758 §3.5 C3)."""
+        if not self._is_forward_due:
+            return None
         self._give_up_more()
-        if not self._is_forward_due or self._given_up <= self._acked:
+        if self._given_up <= self._acked:
             return None
         self._is_forward_due = False
         streams: dict[int, int] = {}

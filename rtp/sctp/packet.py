@@ -11,7 +11,7 @@ from typing import Final
 import google_crc32c
 
 from rtp.errors import DecodeError
-from rtp.sctp.chunks import Chunk, parse_chunks
+from rtp.sctp.chunks import Chunk, ChunkType, parse_chunks
 
 SCTP_PORT: Final = 5000
 """Both ends of every association over DTLS in the field; what `a=sctp-port` says."""
@@ -23,42 +23,46 @@ MAX_RECEIVED_BYTES: Final = 1500
 """The largest we read. Chromium 156 sends 1188; nothing longer than this crosses the internet whole."""
 
 _PORTS_AND_TAG: Final = struct.Struct("!HHI")
-_CHECKSUM: Final = struct.Struct(
-    "<I"
-)  # little-endian: CRC32c is sent as its reflected register lies in memory (app. A)
+_CHECKSUM: Final = struct.Struct("<I")  # CRC32c is sent as its reflected register lies in memory (app. A)
+_NO_CHECKSUM: Final = bytes(_CHECKSUM.size)
 
 
 @dataclass(slots=True)
 class Packet:
-    """An SCTP packet whose checksum was right."""
+    """An SCTP packet that came whole."""
 
     tag: int
     chunks: list[Chunk]
 
 
-def serialize_packet(tag: int, chunks: Iterable[bytes]) -> bytes:
-    """Return a packet of chunks that are already bytes, with its checksum."""
+def serialize_packet(tag: int, chunks: Iterable[bytes], *, has_checksum: bool = True) -> bytes:
+    """Return a packet of chunks that are already bytes. Without checksum there is a zero (RFC 9653)."""
     head = _PORTS_AND_TAG.pack(SCTP_PORT, SCTP_PORT, tag)
     body = b"".join(chunks)
-    return head + _CHECKSUM.pack(_crc32c(head, body)) + body
+    return head + (_CHECKSUM.pack(_crc32c(head, body)) if has_checksum else _NO_CHECKSUM) + body
 
 
-def serialize_packets(tag: int, chunks: Iterable[bytes]) -> list[bytes]:
+def serialize_packets(tag: int, chunks: Iterable[bytes], *, has_checksum: bool) -> list[bytes]:
     """Return packets that bundle `chunks`, each at most `MAX_CHUNK_BYTES` long, in their order (RFC 9260 §6.10)."""
     packets: list[bytes] = []
     bundle: list[bytes] = []
     size = 0
     for chunk in chunks:
         if size + len(chunk) > MAX_CHUNK_BYTES:
-            packets.append(serialize_packet(tag, bundle))
+            packets.append(serialize_packet(tag, bundle, has_checksum=has_checksum))
             bundle, size = [], 0
         bundle.append(chunk)
         size += len(chunk)
-    return [*packets, serialize_packet(tag, bundle)] if bundle else packets
+    if bundle:
+        packets.append(serialize_packet(tag, bundle, has_checksum=has_checksum))
+    return packets
 
 
 def parse_packet(packet: bytes) -> Packet:
     """Read a packet and all its chunks. The ports are not looked at: under DTLS there is one association.
+
+    A checksum of zero is as good as the right one: DTLS has proved the packet whole, and we say so to every peer
+    (RFC 9653 §5.3), but for an INIT, by which the peer has not heard it yet.
 
     Raises:
         DecodeError: if the checksum or any length in it is wrong.
@@ -66,12 +70,14 @@ def parse_packet(packet: bytes) -> Packet:
     if not PACKET_HEADER_SIZE < len(packet) <= MAX_RECEIVED_BYTES:
         raise DecodeError(f"SCTP packet of {len(packet)} bytes")
     (checksum,) = _CHECKSUM.unpack_from(packet, _PORTS_AND_TAG.size)
-    if checksum != _crc32c(packet[: _PORTS_AND_TAG.size], packet[PACKET_HEADER_SIZE:]):
+    head, body = packet[: _PORTS_AND_TAG.size], packet[PACKET_HEADER_SIZE:]
+    is_init = body[0] == ChunkType.INIT
+    if (checksum or is_init) and checksum != _crc32c(head, body):
         raise DecodeError("wrong SCTP checksum")
     tag: int = _PORTS_AND_TAG.unpack_from(packet)[2]
-    return Packet(tag, parse_chunks(packet[PACKET_HEADER_SIZE:]))
+    return Packet(tag, parse_chunks(body))
 
 
 def _crc32c(head: bytes, body: bytes) -> int:
-    checksum: int = google_crc32c.value(head + bytes(_CHECKSUM.size) + body)
+    checksum: int = google_crc32c.value(head + _NO_CHECKSUM + body)
     return checksum

@@ -25,8 +25,13 @@ class ParameterType(IntEnum):
     SUPPORTED_ADDRESS_TYPES = 12
     OUTGOING_RESET_REQUEST = 13
     RECONFIG_RESPONSE = 16
+    ZERO_CHECKSUM_ACCEPTABLE = 0x8001
     SUPPORTED_EXTENSIONS = 0x8008
     FORWARD_TSN_SUPPORTED = 0xC000
+
+
+DTLS_DETECTS_ERRORS: Final = (1).to_bytes(4, "big")
+"""The alternate error detection method of ZERO_CHECKSUM_ACCEPTABLE that means SCTP over DTLS (RFC 9653 §6)."""
 
 
 class CauseCode(IntEnum):

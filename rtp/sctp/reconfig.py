@@ -31,6 +31,11 @@ class StreamResets:
         """Ask for `stream` in the next request."""
         self._waiting[stream] = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are streams to ask for."""
+        return bool(self._waiting)
+
     def poll(self, last_tsn: int, retry_at: float) -> list[Reconfig]:
         """Return a new request, if one is due. `last_tsn` is the last that we assigned (§5.1.2)."""
         if self._request is not None or not self._waiting:

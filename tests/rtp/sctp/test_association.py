@@ -23,7 +23,7 @@ from rtp.sctp.outputs import (
 )
 from rtp.sctp.packet import MTU, Packet, parse_packet, serialize_packet
 from rtp.sctp.queue import MAX_QUEUE_BYTES, MAX_QUEUE_MESSAGES
-from tests.rtp.sctp.link import association, connected
+from tests.rtp.sctp.link import Link, association, connected
 from tests.rtp.sctp.vectors import client_packets, recorded, retagged
 
 PEER_TAG = 0x77
@@ -89,8 +89,8 @@ def test_the_recorded_start_of_a_client_comes_up_and_its_channels_are_heard(sess
     assert answer.tag == their_init.tag
     assert init_ack.is_ack
     assert (init_ack.a_rwnd, init_ack.outbound_streams, init_ack.inbound_streams) == (1 << 20, 0xFFFF, 0xFFFF)
-    assert [parameter.type for parameter in init_ack.parameters] == [7, 0xC000, 0x8008]
-    assert init_ack.parameters[2].value == bytes((130, 192))
+    assert [parameter.type for parameter in init_ack.parameters] == [7, 0x8001, 0xC000, 0x8008]
+    assert init_ack.parameters[3].value == bytes((130, 192))
     assert echo.what == "COOKIE-ECHO"
 
     cookie = c.CookieEcho(init_ack.parameters[0].value).serialize()
@@ -139,8 +139,46 @@ def test_our_init_says_what_clients_expect() -> None:
     assert packet.tag == 0
     assert init == c.Init(
         0x1001, 1 << 20, 0xFFFF, 0xFFFF, 0xFFFF_FFF1,
-        [p.Parameter(0xC000, b""), p.Parameter(0x8008, bytes((130, 192)))],
+        [p.Parameter(0x8001, bytes((0, 0, 0, 1))), p.Parameter(0xC000, b""), p.Parameter(0x8008, bytes((130, 192)))],
     )  # fmt: skip
+
+
+def checksums(outputs: list[SctpOutput] | list[bytes]) -> set[bytes]:
+    """Return the checksum fields of packets."""
+    return {(output.data if isinstance(output, SendPacket) else output)[8:12] for output in outputs}
+
+
+def test_checksums_are_left_out_between_two_that_agree_but_not_before_they_have() -> None:
+    link = Link(association(1), association(2))
+    link.perform(0, link.ends[0].connect(0.0))
+    link.run(1.0)
+    kinds = [type(parse_packet(packet).chunks[0]) for packet in link.packets[0]]
+    assert kinds == [c.Init, c.CookieEcho]
+    assert bytes(4) not in checksums(link.packets[0])
+    for packets_sent in link.packets:
+        packets_sent.clear()
+    for end, core in enumerate(link.ends):
+        link.perform(end, core.send(end, 53, bytes(5000), link.now))
+    link.run(2.0)
+    assert checksums(link.packets[0]) == checksums(link.packets[1]) == {bytes(4)}
+    assert [len(seen) for seen in link.seen] == [2, 2]
+
+
+@pytest.mark.parametrize("announced", [[], [p.Parameter(0x8001, bytes((0, 0, 0, 2)))], [p.Parameter(0x8001, b"")]])
+def test_a_peer_that_wants_checksums_gets_them(announced: list[p.Parameter]) -> None:
+    peer = Peer(*announced)
+    assert bytes(4) not in checksums(peer.core.send(0, 53, b"x", 0.0))
+    agreed = Peer(p.Parameter(0x8001, bytes((0, 0, 0, 1))))
+    assert checksums(agreed.core.send(0, 53, b"x", 0.0)) == {bytes(4)}
+
+
+def test_a_checksum_of_zero_is_taken_from_anybody_but_on_an_init() -> None:
+    peer = Peer()
+    whole = serialize_packet(peer.core.tag, [data(0).serialize()], has_checksum=False)
+    assert events(peer.core.receive(whole, 0.0)) == [MessageReceived(0, 51, b"x", ordered=True)]
+    init = c.Init(PEER_TAG, 1500, 1, 1, PEER_TSN)
+    assert peer.core.receive(serialize_packet(0, [init.serialize()], has_checksum=False), 0.0) == []
+    assert dropped(peer.core) == {Drop.MALFORMED: 1}
 
 
 def test_inits_are_answered_without_a_trace() -> None:
@@ -472,6 +510,18 @@ def test_the_third_miss_sends_again_and_halves_the_window() -> None:
     again = [chunk.data[:1] for chunk in sent(outputs) if isinstance(chunk, c.Data)]
     assert again == [b"\0"]
     assert peer.core.statistics().congestion_window == max(first // 2, 4 * MTU)
+
+
+def test_the_timer_begins_anew_when_the_first_chunk_outstanding_is_sent_again() -> None:
+    peer = Peer()
+    for index in range(4):
+        peer.core.send(0, 51, bytes([index]) * 1132, 0.0)
+    for count in (2, 3, 4):
+        outputs = peer.receive(c.Sack((peer.tsn - 1) & 0xFFFF_FFFF, 1 << 20, [(2, count)]), now=0.9)
+    assert [chunk.data[:1] for chunk in sent(outputs) if isinstance(chunk, c.Data)] == [b"\0"]
+    due = peer.core.next_timeout()
+    assert due is not None
+    assert due > 0.9 + 0.4
 
 
 def test_a_peer_may_take_back_what_it_acknowledged_out_of_order() -> None:

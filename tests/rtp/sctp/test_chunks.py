@@ -110,10 +110,10 @@ def test_lying_lengths_and_forbidden_zeros_are_refused(chunk: str) -> None:
 
 
 def test_chunks_are_bundled_up_to_the_mtu() -> None:
-    packets = serialize_packets(1, [bytes(400)] * 6)
+    packets = serialize_packets(1, [bytes(400)] * 6, has_checksum=True)
     assert [len(packet) for packet in packets] == [812, 812, 812]
-    assert len(serialize_packets(1, [bytes(MTU - 12)])[0]) == MTU
-    assert serialize_packets(1, []) == []
+    assert len(serialize_packets(1, [bytes(MTU - 12)], has_checksum=True)[0]) == MTU
+    assert serialize_packets(1, [], has_checksum=True) == []
 
 
 @pytest.mark.parametrize(
