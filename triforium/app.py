@@ -1,7 +1,7 @@
 """The composition root: opens what a server consists of, in the order of DESIGN section 3."""
 
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +15,13 @@ from rtp.dtls import DtlsContext
 from rtp.units import Address
 from sfu.environment import Environment
 from sfu.model import Claims, Identity, VideoGrant, new_sid
+from sfu.room.events import RoomEvent, Tell
 from sfu.room.rooms import Rooms
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
 from signaling.api.absent import absent_services
 from signaling.api.debug import DebugService
+from signaling.api.metrics import Metrics
 from signaling.api.room_service import RoomService
 from signaling.api.twirp import TwirpServer
 from signaling.http.exchange import Exchange
@@ -106,6 +108,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     """Run a whole server on sockets, clocks and dice of the caller's, which it closes; else as `serve`."""
     endpoint = UdpEndpoint(surroundings.sockets)
     webhooks = _webhooks(surroundings, config)
+    listeners = [webhooks.tell]
     environment = Environment(
         endpoint=endpoint,
         candidates=surroundings.candidates,
@@ -118,9 +121,11 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         settings=config.room.settings,
         limits=config.limit.limits,
         presets=config.room.presets,
-        tell=webhooks.tell,
+        tell=partial(_tell_all, listeners),
     )
     rooms = Rooms(environment)
+    metrics = Metrics(rooms, username=config.prometheus.username, password=config.prometheus.password)
+    listeners.append(metrics.hear)
     sessions = Sessions(rooms, surroundings.wall)
     service = SignalService(
         config.keys,
@@ -143,16 +148,18 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     debug = DebugService(rooms, config.keys, surroundings.wall, is_public=config.development)
     api = twirp.handlers(RoomService(rooms, config.room.enable_remote_unmute).service(), *absent_services(rooms))
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
+    inside = debug.handlers() | (metrics.handlers() if config.development else {})
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         await nursery.start(webhooks.run)
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = Routes(
-            {**page, **service.handlers(), **api, **debug.handlers(), **_authority_handlers(surroundings.authority)}
-        )
+        routes = Routes({**page, **service.handlers(), **api, **inside, **_authority_handlers(surroundings.authority)})
+        nursery.start_soon(metrics.run)
         await nursery.start(serve_http, surroundings.listeners, routes)
+        if surroundings.metrics_listeners:
+            await nursery.start(serve_http, surroundings.metrics_listeners, Routes(metrics.handlers()))
         try:
             yield server
         finally:
@@ -184,6 +191,11 @@ def _authority_handlers(authority: LocalAuthority | None) -> dict[str, Handler]:
         await exchange.respond(200, content, content_type="application/x-x509-ca-cert")
 
     return {AUTHORITY_PATH: answer}
+
+
+def _tell_all(listeners: Sequence[Tell], event: RoomEvent) -> None:
+    for listener in listeners:
+        listener(event)
 
 
 def _webhooks(surroundings: Surroundings, config: Config) -> Webhooks:

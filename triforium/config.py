@@ -161,6 +161,18 @@ class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     json: bool = False
 
 
+class PrometheusConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where metrics are shown, and to whom: on a port of their own, 0 for nowhere."""
+
+    port: Port = 0
+    username: str = ""
+    password: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password belong together")
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """All that can be set. `keys` are secrets by API key; without `bind_addresses` we listen on all."""
 
@@ -171,6 +183,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     room: RoomConfig = RoomConfig()
     limit: LimitConfig = LimitConfig()
     webhook: WebhookConfig = WebhookConfig()
+    prometheus: PrometheusConfig = PrometheusConfig()
     logging: LoggingConfig = LoggingConfig()
     https: HttpsConfig = HttpsConfig()
     development: bool = False
@@ -184,12 +197,16 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def warnings(self) -> list[str]:
         """What is allowed, and should be mended."""
+        warnings = []
+        if self.prometheus.port and not self.prometheus.username and not self.development:
+            warnings.append("prometheus.port shows metrics to everybody who reaches it: set a username and password")
         short = [key for key, secret in self.keys.items() if len(secret) < RECOMMENDED_SECRET_LENGTH]
-        if not short or self.development:
-            return []
-        return [
-            f"secrets should have {RECOMMENDED_SECRET_LENGTH} characters or more: that of {', '.join(short)} has less"
-        ]
+        if short and not self.development:
+            warnings.append(
+                f"secrets should have {RECOMMENDED_SECRET_LENGTH} characters or more:"
+                f" that of {', '.join(short)} has less"
+            )
+        return warnings
 
 
 def load(

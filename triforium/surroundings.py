@@ -39,6 +39,7 @@ class StartError(Exception):
 class Surroundings:
     """Everything that a server takes from the world outside.
 
+    `metrics_listeners` are for metrics alone.
     `post` reaches the receivers of webhooks. `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only. `is_secure` says that
     the listeners speak TLS, `authority` by whose word if it is our own; `workers` run for as long as the server does.
     """
@@ -54,6 +55,7 @@ class Surroundings:
     is_secure: bool = False
     authority: LocalAuthority | None = None
     workers: Sequence[Callable[[], Awaitable[None]]] = ()
+    metrics_listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] = ()
 
 
 async def open_surroundings(config: Config) -> Surroundings:
@@ -66,11 +68,14 @@ async def open_surroundings(config: Config) -> Surroundings:
     discovered = discover_addresses()
     addresses = choose_media_addresses(config, discovered)
     tls, authority = _open_tls(config, discovered)
-    listeners = await _open_listeners(config)
+    listeners = await _open_listeners(config, config.port)
+    metrics_listeners: list[trio.SocketListener] = []
     try:
+        if config.prometheus.port:
+            metrics_listeners = await _open_listeners(config, config.prometheus.port)
         sockets = _open_media_sockets(config, addresses)
     except StartError:
-        for listener in listeners:
+        for listener in (*listeners, *metrics_listeners):
             await trio.aclose_forcefully(listener)
         raise
     port_of = {socket.address[0]: socket.address[1] for socket in sockets}
@@ -91,6 +96,7 @@ async def open_surroundings(config: Config) -> Surroundings:
         is_secure=tls is not None,
         authority=authority,
         workers=(tls.run,) if tls else (),
+        metrics_listeners=metrics_listeners,
     )
 
 
@@ -108,10 +114,9 @@ def _open_tls(config: Config, discovered: Sequence[str]) -> tuple[ReloadingConte
         raise StartError(str(error)) from error
 
 
-async def _open_listeners(config: Config) -> list[trio.SocketListener]:
+async def _open_listeners(config: Config, port: int) -> list[trio.SocketListener]:
     """Listen on one port of every configured address."""
     listeners: list[trio.SocketListener] = []
-    port = config.port
     for address in config.bind_addresses or (None,):
         try:
             listeners += await trio.open_tcp_listeners(port, host=address)

@@ -206,6 +206,7 @@ class Publisher:
 
     def withdraw(self) -> None:
         """Take back everything at once; whoever leaves tells of it in its own way."""
+        self._gone = self.totals()
         for mid in list(self._by_mid):
             self.peer.media.stop_receiving(mid)
         self._by_mid.clear()

@@ -104,6 +104,7 @@ class Subscriber:
 
     def close(self) -> None:
         """End every subscription, without telling the client: it is going."""
+        self._ended = self.totals()
         for subscription in self.subscriptions.values():
             subscription.down_track.close()
         self.subscriptions.clear()

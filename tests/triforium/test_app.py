@@ -8,12 +8,14 @@ import sys
 import time
 from functools import partial
 
+import msgspec
 import pytest
 import trio
 
 import triforium
 from signaling import tokens
 from triforium import Config, RtcConfig, StartError
+from triforium.config import PrometheusConfig
 
 CONFIG = Config(
     port=0,
@@ -46,6 +48,20 @@ async def test_it_serves_on_one_port_of_every_address_for_as_long_as_the_block_l
         assert await asked("::1", server.port, f"/rtc/validate?access_token={token}") == (200, b"success")
     with pytest.raises(ConnectionRefusedError):
         await asked("127.0.0.1", server.port, "/")
+
+
+async def test_metrics_have_a_port_of_their_own() -> None:
+    async with triforium.serve(CONFIG) as server:
+        free = server.port
+    config = msgspec.structs.replace(CONFIG, prometheus=PrometheusConfig(port=free))
+    async with triforium.serve(config) as server:
+        for host in CONFIG.bind_addresses:
+            status, text = await asked(host, free, "/metrics")
+            assert status == 200
+            assert b"livekit_room_total" in text
+        assert (await asked("127.0.0.1", server.port, "/metrics"))[0] == 404
+    with pytest.raises(ConnectionRefusedError):
+        await asked("127.0.0.1", free, "/metrics")
 
 
 async def test_its_tokens_say_who_and_where() -> None:
