@@ -257,3 +257,14 @@ async def test_a_session_that_cannot_start_answers_the_upgrade(nursery: trio.Nur
     client = Client(nursery, Routes(service.handlers()))
     answer = await client.get(f"/rtc?access_token={token()}", UPGRADE)
     assert (answer.status, answer.text) == (500, "connection closed by media")
+
+
+@pytest.mark.parametrize(("path", "query"), [("/rtc", {"sdk": "js"}), ("/rtc/v1", {"join_request": EMPTY_JOIN})])
+async def test_a_browser_that_does_not_name_itself_is_known_by_its_user_agent(
+    house: House, path: str, query: dict[str, str]
+) -> None:
+    browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"}
+    answer = await house.ask(path, UPGRADE | ORIGIN | browser, access_token=token(), **query)
+    assert answer.text == "let in"
+    client = house.sessions.starts.pop().client_info
+    assert (client.browser, client.os) == ("Firefox", "Linux")
