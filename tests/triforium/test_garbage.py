@@ -2,11 +2,14 @@
 
 import gc
 import weakref
+from typing import Final
 
 import trio
 from trio.testing import MockClock
 
-from triforium.garbage import COLLECTION_SECONDS, collect_when_idle
+from triforium.garbage import COLLECTION_SECONDS, GROWTH, collect_when_idle
+
+TICK_SECONDS: Final = COLLECTION_SECONDS + 1
 
 
 class Cycle:
@@ -26,7 +29,25 @@ async def test_cycles_are_freed_by_the_timer_and_the_collector_is_given_back(aut
         remains = weakref.ref(cycle)
         del cycle
         assert remains() is not None
-        await trio.sleep(COLLECTION_SECONDS + 1)
+        await trio.sleep(TICK_SECONDS)
         assert remains() is None
         nursery.cancel_scope.cancel()
     assert gc.get_threshold() == before
+
+
+async def test_what_stays_is_looked_at_again_only_once_there_is_much_more_of_it(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collect_when_idle)
+        await trio.testing.wait_all_tasks_blocked()
+        cycle = Cycle()
+        remains = weakref.ref(cycle)
+        await trio.sleep(TICK_SECONDS)
+        del cycle
+        await trio.sleep(3 * TICK_SECONDS)
+        assert remains() is not None, "it is frozen with all that was alive"
+        more = [Cycle() for _ in range(int((GROWTH - 1) * gc.get_freeze_count()) + 1000)]
+        await trio.sleep(TICK_SECONDS)
+        assert remains() is None
+        del more
+        nursery.cancel_scope.cancel()
+    gc.collect()
