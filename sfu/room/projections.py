@@ -171,6 +171,7 @@ def room_info(room: "Room") -> models.Room:
         enabled_codecs=_named(capabilities.RECEIVE),
         num_participants=sum(not person.claims.is_dependent for person in people),
         num_publishers=sum(person.is_publisher for person in people),
+        active_recording=any(person.grant.recorder for person in people),
     )
 
 

@@ -1,6 +1,7 @@
 """The server API as a back end knows it: answers as LiveKit's server 1.13.4 gave them, recorded, and their effects."""
 
 import json
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -526,3 +527,55 @@ async def test_what_needs_other_workers_is_refused_at_once(autojump_clock, metho
         error = await refused(api, name, service=service, **fields)
         assert (error.status, error.code, error.message) == refusal
         assert trio.current_time() - asked_at < 1
+
+
+ODD_VALUES = [
+    None,
+    True,
+    -1,
+    2**32,
+    2**64,
+    1.5,
+    "",
+    "x",
+    "x" * 70_000,
+    "\0\U0010ffff",
+    [],
+    [None],
+    ["x" * 300] * 300,
+    [{}],
+    {},
+    {"a": 1},
+    {"a": ""},
+]
+"""What a field may be given that it is not made for."""
+
+
+def odd_requests(method: MethodDescriptor) -> Iterator[dict[str, object]]:
+    """Yield requests about Alice in the room of these tests, with each field in turn absent and odd."""
+    known = {"room": ROOM, "identity": "alice", "destination_identity": "alice", "name": ROOM, "method": "m"}
+    names = [field.name for field in method.input_type.fields]
+    whole = {name: known[name] for name in names if name in known}
+    yield {}
+    for name in names:
+        yield {each: value for each, value in whole.items() if each != name}
+        for value in ODD_VALUES:
+            yield whole | {name: value}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+async def test_odd_requests_are_answered_and_harm_nobody_else(autojump_clock, method) -> None:
+    path = f"{method.containing_service.name}/{method.name}"
+    async with open_api() as (house, api), house.visitor("bob", single=True) as bob:
+        await bob.wait_connected()
+        for fields in odd_requests(method):
+            if "alice" not in house.identities() and "room" in fields:
+                async with open_raw_client(house, house.token("alice")) as alice:
+                    await alice.receive("join")
+                    answer = await api.post(path, json.dumps(fields).encode())
+            else:
+                answer = await api.post(path, json.dumps(fields).encode())
+            assert answer.headers["Content-Type"] == "application/json", fields
+            assert answer.status == 200 or json.loads(answer.body)["code"] != "internal" or b"redis" in answer.body
+        if method.name != "DeleteRoom":
+            assert "bob" in house.identities()
