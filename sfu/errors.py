@@ -51,6 +51,12 @@ class RoomFullError(SfuError):
     reason = CloseReason.JOIN_FAILED
 
 
+class IdentityTakenError(SfuError):
+    """Somebody of this identity is in the room, and whoever comes later is turned away."""
+
+    reason = CloseReason.JOIN_FAILED
+
+
 class UnknownPresetError(SfuError):
     """A room is to be made after a pattern that is not configured."""
 

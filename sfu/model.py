@@ -109,6 +109,13 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     sha256: str = ""
     api_key: str = field(default="", name="iss")
     expires_at: float = field(default=0.0, name="exp")
+    issued_at: float | None = field(default=None, name="iat")
+    not_before: float | None = field(default=None, name="nbf")
+
+    @property
+    def made_at(self) -> float | None:
+        """When the token was made, in Unix seconds, as far as it says."""
+        return self.not_before if self.issued_at is None else self.issued_at
 
     @property
     def participant_kind(self) -> ParticipantKind:

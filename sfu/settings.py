@@ -1,7 +1,7 @@
 """What rooms need configured, and what one may ask of a room that is to be made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.errors import Limited, LimitExceededError
 
@@ -46,21 +46,24 @@ class RoomSettings:
     """What a room begins with.
 
     It outlives its people: for `empty_timeout_seconds` if nobody came, for `departure_timeout_seconds` after the last
-    has left. `max_participants` of 0 stands for any number.
+    has left. `max_participants` of 0 stands for any number. With `replaces_duplicates` a newcomer
+    takes the place of whoever has its identity; else it is turned away.
     """
 
     empty_timeout_seconds: int = 300
     departure_timeout_seconds: int = 20
     max_participants: int = 0
     metadata: str = ""
+    replaces_duplicates: bool = True
 
     def granting(self, wishes: RoomWishes) -> "RoomSettings":
         """Return these settings with what `wishes` say in their place."""
-        return RoomSettings(
-            wishes.empty_timeout_seconds or self.empty_timeout_seconds,
-            wishes.departure_timeout_seconds or self.departure_timeout_seconds,
-            wishes.max_participants or self.max_participants,
-            wishes.metadata or self.metadata,
+        return replace(
+            self,
+            empty_timeout_seconds=wishes.empty_timeout_seconds or self.empty_timeout_seconds,
+            departure_timeout_seconds=wishes.departure_timeout_seconds or self.departure_timeout_seconds,
+            max_participants=wishes.max_participants or self.max_participants,
+            metadata=wishes.metadata or self.metadata,
         )
 
 

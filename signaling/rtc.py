@@ -34,6 +34,12 @@ class RoomDirectory(Protocol):
     def is_open(self, name: RoomName) -> bool:
         """Whether there is a room of this name now."""
 
+    def is_revoked(self, name: RoomName, claims: Claims) -> bool:
+        """Whether a token is refused because its bearer was sent out of the room."""
+
+    def is_taken(self, name: RoomName, identity: Identity) -> bool:
+        """Whether somebody of this identity is in the room who is not to be replaced."""
+
 
 @dataclass(frozen=True, slots=True)
 class SignalService:
@@ -98,6 +104,8 @@ class SignalService:
         if needs_join_request and not packed:
             raise HttpError(400, "join_request is required")
         claims, grant = check_grant(claims, self.limits)
+        if self.rooms.is_revoked(RoomName(grant.room), claims):
+            raise HttpError(401, "invalid token, error: token has been revoked")
         exchange.vouch()  # from here on a known bearer's words are read
         if packed:
             join = parse_join_request(packed)
@@ -106,6 +114,8 @@ class SignalService:
             join.participant_attributes.update(_query_attributes(request, is_strict=is_strict))
             claims = _as_publisher(claims, grant, request.parameter("publish"))
         self._check_room(grant, join)
+        if not join.reconnect and self.rooms.is_taken(RoomName(grant.room), claims.identity):
+            raise HttpError(403, "a participant with the same identity is already in the room")
         complete_client_info(join.client_info, request.header("User-Agent"))
         return SessionStart(
             room=RoomName(grant.room),

@@ -14,7 +14,14 @@ from livekit.protocol import models, rtc
 
 from rtp.errors import DecodeError, RemoteProtocolError
 from rtp.ice.candidates import parse_candidate
-from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, RoomFullError, UnknownPresetError
+from sfu.errors import (
+    CloseReason,
+    IdentityTakenError,
+    LimitExceededError,
+    RoomClosedError,
+    RoomFullError,
+    UnknownPresetError,
+)
 from sfu.media.simulcast import Quality, Wish
 from sfu.model import TrackSid
 from sfu.room.moderation import update_subscriptions
@@ -124,7 +131,7 @@ class Sessions:
             return SignalSession(room.join(joining, relay), room, self._wall)
         except RoomClosedError as error:
             raise HttpError(503, "the room is closing") from error
-        except (RoomFullError, UnknownPresetError, LimitExceededError) as error:
+        except (RoomFullError, IdentityTakenError, UnknownPresetError, LimitExceededError) as error:
             logger.info("%s cannot join %s: %s", start.claims.identity, start.room, error)
             raise HttpError(500, _REFUSED) from error
         except RemoteProtocolError as error:

@@ -146,7 +146,10 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     )
     twirp = TwirpServer(config.keys, surroundings.wall)
     debug = DebugService(rooms, config.keys, surroundings.wall, is_public=config.development)
-    api = twirp.handlers(RoomService(rooms, config.room.enable_remote_unmute).service(), *absent_services(rooms))
+    api = twirp.handlers(
+        RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
+        *absent_services(rooms),
+    )
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
     inside = debug.handlers() | (metrics.handlers() if config.development else {})
     async with trio.open_nursery() as nursery:

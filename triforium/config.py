@@ -100,20 +100,30 @@ class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What rooms do by themselves. `max_participants` of 0 stands for any number."""
+    """What rooms do by themselves. `max_participants` of 0 stands for any number.
+
+    With `removal_revokes` whoever is removed needs a new token to come back.
+    """
 
     auto_create: bool = True
     empty_timeout: Seconds = 300
     departure_timeout: Seconds = 20
     max_participants: Count = 0
     enable_remote_unmute: bool = False
+    duplicate_identity: Literal["replace", "reject"] = "replace"
+    removal_revokes: bool = False
     enable_full_room_in_webhooks: bool = False
     room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property
     def settings(self) -> RoomSettings:
         """The same, as rooms want to have it."""
-        return RoomSettings(self.empty_timeout, self.departure_timeout, self.max_participants)
+        return RoomSettings(
+            self.empty_timeout,
+            self.departure_timeout,
+            self.max_participants,
+            replaces_duplicates=self.duplicate_identity == "replace",
+        )
 
     @property
     def presets(self) -> dict[str, RoomWishes]:

@@ -11,7 +11,7 @@ from livekit.protocol import models, rtc
 
 from sfu.data.relay import DataRelay
 from sfu.environment import Environment
-from sfu.errors import CloseReason, RoomClosedError, RoomFullError, SfuError
+from sfu.errors import CloseReason, IdentityTakenError, RoomClosedError, RoomFullError, SfuError
 from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
@@ -133,6 +133,7 @@ class Room:
         Raises:
             RoomClosedError: the room is closing.
             RoomFullError: it has as many participants as it may have.
+            IdentityTakenError: somebody of this identity is in it, and is not to be replaced.
             LimitExceededError: the token says too much about its bearer.
             DecodeError, NegotiationError, RefusedError: what came with the join could not be used.
         """
@@ -143,6 +144,8 @@ class Room:
         if not claims.is_dependent:
             self._check_has_place_for(claims.identity)
         if (earlier := self.participants.get(claims.identity)) is not None:
+            if not self.settings.replaces_duplicates:
+                raise IdentityTakenError(claims.identity)
             self.remove(earlier, CloseReason.DUPLICATE_IDENTITY)
         participant = Participant(self, self.environment, joining, sink)
         self.participants[participant.identity] = participant  # no await since the check: no race
@@ -158,6 +161,8 @@ class Room:
         self._nursery.start_soon(self._host, participant)
         self._was_used |= not claims.is_dependent
         self.news.changed(participant)
+        if participant.grant.recorder:
+            self._tell_room()  # at once: people are to know that they are recorded
         self._people_changed.set()
         return participant
 

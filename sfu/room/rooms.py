@@ -7,7 +7,8 @@ import trio
 
 from sfu.environment import Environment
 from sfu.errors import CloseReason, RoomClosedError, UnknownPresetError
-from sfu.model import RoomName
+from sfu.model import Claims, Identity, RoomName
+from sfu.room.revocations import Revocations
 from sfu.room.room import Room
 from sfu.settings import RoomWishes
 
@@ -19,6 +20,7 @@ class Rooms:
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
+        self.revocations = Revocations()
         self._rooms: dict[RoomName, Room] = {}
         self._nursery: trio.Nursery | None = None
         self._closing = False
@@ -32,6 +34,15 @@ class Rooms:
     def is_open(self, name: RoomName) -> bool:
         """Whether there is a room of this name now."""
         return self.find(name) is not None
+
+    def is_revoked(self, name: RoomName, claims: Claims) -> bool:
+        """Whether a token is refused because its bearer was sent out of the room."""
+        return self.revocations.cover(name, claims)
+
+    def is_taken(self, name: RoomName, identity: Identity) -> bool:
+        """Whether somebody of this identity is in the room who is not to be replaced."""
+        room = self.find(name)
+        return room is not None and not room.settings.replaces_duplicates and identity in room.participants
 
     def find(self, name: RoomName) -> Room | None:
         """Return the room of this name if there is one now."""

@@ -67,11 +67,13 @@ _RPC_ERRORS: Final = {
 class RoomService:
     """Carries out what is asked of the rooms of this process. Each effect is there when its call returns.
 
-    `remote_unmute` says whether a track that was muted can be unmuted for its publisher, whose microphone it may be.
+    `remote_unmute` says whether a track that was muted can be unmuted for its publisher, whose microphone it may be,
+    `removal_revokes` whether whoever is removed needs another token to come back.
     """
 
     rooms: Rooms
     remote_unmute: bool
+    removal_revokes: bool
 
     def service(self) -> TwirpService:
         """Return the calls that are served, with who may make them."""
@@ -138,7 +140,13 @@ class RoomService:
         return participant_info(participant)
 
     def remove_participant(self, request: RoomParticipantIdentity) -> RemoveParticipantResponse:
-        """End somebody's session; a token that is still valid lets them in again. Raises TwirpError."""
+        """End somebody's session; their token lets them in again if it is not revoked, by request or always.
+
+        Who is not there cannot be removed, but can be kept out. Raises TwirpError.
+        """
+        revoked_at = request.revoke_token_ts or (self.rooms.environment.wall() if self.removal_revokes else 0)
+        if revoked_at:
+            self.rooms.revocations.revoke(RoomName(request.room), Identity(request.identity), revoked_at)
         room, participant = self._participant(request.room, request.identity)
         room.remove(participant, CloseReason.PARTICIPANT_REMOVED)
         return RemoveParticipantResponse()

@@ -7,7 +7,7 @@ import pytest
 import trio
 from livekit.protocol.rtc import AddTrackRequest, JoinRequest
 
-from sfu.model import RoomName
+from sfu.model import Claims, Identity, RoomName
 from sfu.routing.router import SessionStart
 from sfu.settings import Limits
 from signaling.http.errors import HttpError
@@ -28,6 +28,12 @@ class Rooms:
 
     def is_open(self, name: RoomName) -> bool:
         return name in self.names
+
+    def is_revoked(self, name: RoomName, claims: Claims) -> bool:
+        return claims.metadata == "revoked"
+
+    def is_taken(self, name: RoomName, identity: Identity) -> bool:
+        return identity == "taken"
 
 
 class Sessions:
@@ -109,6 +115,8 @@ REFUSALS = [
     ("garbage", 401, "invalid authorization token"),
     (token(iss="nokey"), 401, "invalid API key: nokey"),
     (token(exp=NOW - 3600), 401, EXPIRED),
+    (token(metadata="revoked"), 401, "invalid token, error: token has been revoked"),
+    (token(sub="taken"), 403, "a participant with the same identity is already in the room"),
     (token(video=None), 401, "no permissions to access the room"),
     (token(video={"room": "lobby"}), 401, "permissions denied"),
     (token(sub=None), 400, "identity cannot be empty"),

@@ -37,7 +37,8 @@ def test_what_is_minted_verifies_and_says_the_same() -> None:
     grant = VideoGrant(room_join=True, room="lobby", can_publish=False, can_publish_sources=("camera",))
     claims = Claims(identity=Identity("alice"), name="Alice", video=grant, attributes={"a": "b"}, metadata="m")
     token = mint(claims, KEY, SECRET, wall=NOW, lifetime_seconds=600)
-    expected = msgspec.structs.replace(claims, api_key=KEY, expires_at=NOW + 600)
+    times = {"expires_at": NOW + 600, "issued_at": NOW, "not_before": NOW}
+    expected = msgspec.structs.replace(claims, api_key=KEY, **times)
     assert verify(token, KEYS, NOW) == expected
 
 
