@@ -17,6 +17,6 @@ export async function launch() {
       "--disable-features=WebRtcHideLocalIpsWithMdns",
     ],
   });
-  const newPage = async () => (await browser.newContext({ viewport: { width: 640, height: 480 } })).newPage();
+  const newPage = async () => (await browser.newContext({ viewport: { width: 1320, height: 480 } })).newPage();
   return { newPage, close: () => browser.close() };
 }

@@ -1,12 +1,83 @@
 """What pages of headless Chromium with the published JavaScript SDK can publish and choose, beyond a plain call."""
 
 from functools import partial
+from typing import Final
 
 import pytest
 
-from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
+from tests.e2e.meeting import DUAL, SINGLE, Kind, Meeting, Participant, at_once, open_meeting
 
 pytestmark = pytest.mark.e2e
+
+FREEZE_SECONDS: Final = 0.5
+"""A gap between two frames that people notice. At 15 frames a second there are 0.07 s between them."""
+
+SMALL, LARGE = (320, 180), (640, 360)
+"""The layers of a page's camera, as livekit-client makes them by default."""
+
+
+async def three_pages(meeting: Meeting, **options: object) -> tuple[Participant, Participant, Participant]:
+    """Have Alice, Bob and Carol in a room, each with a camera and a microphone."""
+    alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
+    bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
+    carol = await meeting.invite("carol", Kind.BROWSER, SINGLE)
+    await at_once(*[partial(page.join, **options) for page in (alice, bob, carol)])
+    await at_once(*[page.publish for page in (alice, bob, carol)])
+    return alice, bob, carol
+
+
+async def has_size(page: Participant, other: Participant, size: tuple[int, int]) -> None:
+    """Wait until frames of that size have come for half a second."""
+    await page.until(lambda view: (view.video(other.identity).width, view.video(other.identity).height) == size)
+    track = await page.sees(other)
+    assert (track.width, track.height) == size
+
+
+async def changes_size(page: Participant, other: Participant, size: tuple[int, int], change: partial) -> None:
+    """Make a change, and wait until frames of that size come. Nothing freezes meanwhile."""
+    await page.ask("forgetGaps")
+    await change()
+    await has_size(page, other, size)
+    assert (await page.view()).video(other.identity).longest_gap_seconds < FREEZE_SECONDS
+
+
+async def test_the_quality_that_is_asked_for_changes_the_size_without_a_freeze(folder):
+    async with open_meeting(folder) as meeting:
+        alice, bob, carol = await three_pages(meeting)
+        await at_once(*[partial(has_size, page, bob, LARGE) for page in (alice, carol)])
+        await carol.ask("forgetGaps")
+        for quality, size in (("LOW", SMALL), ("HIGH", LARGE)) * 2:
+            await changes_size(alice, bob, size, partial(alice.ask, "choose", of="bob", quality=quality))
+        seen = (await carol.view()).video("bob")  # by somebody who changed nothing
+        assert (seen.width, seen.height) == LARGE
+        assert seen.longest_gap_seconds < FREEZE_SECONDS
+
+
+async def test_the_size_in_the_page_changes_the_size_that_comes_without_a_freeze(folder):
+    async with open_meeting(folder) as meeting:
+        alice, bob, carol = await three_pages(meeting, adaptive=True)
+        await at_once(*[partial(has_size, page, bob, SMALL) for page in (alice, carol)])
+        await carol.ask("forgetGaps")
+        for size in (LARGE, SMALL) * 2:
+            width, height = size
+            await changes_size(alice, bob, size, partial(alice.ask, "resize", of="bob", width=width, height=height))
+        seen = (await carol.view()).video("bob")
+        assert (seen.width, seen.height) == SMALL
+        assert seen.longest_gap_seconds < FREEZE_SECONDS
+
+
+@pytest.mark.parametrize("layout", [SINGLE, DUAL])
+async def test_h264_is_published_and_subscribed_to(folder, layout):
+    async with open_meeting(folder) as meeting:
+        alice = await meeting.invite("alice", Kind.BROWSER, layout)
+        bob = await meeting.invite("bob", Kind.BROWSER, layout)
+        await at_once(alice.join, bob.join)
+        await at_once(partial(alice.publish, codec="h264"), partial(bob.publish, codec="vp8"))
+        assert (await bob.sees(alice)).codec == "video/H264"
+        assert (await alice.sees(bob)).codec == "video/VP8"
+        await has_size(bob, alice, LARGE)
+        for quality, size in (("LOW", SMALL), ("HIGH", LARGE)):
+            await changes_size(bob, alice, size, partial(bob.ask, "choose", of="alice", quality=quality))
 
 
 async def test_a_screen_is_shared_beside_a_camera(folder):
