@@ -23,6 +23,8 @@ from rtp.sctp.outputs import (
 
 MAX_CHANNELS: Final = 256
 """Open at once. Clients of LiveKit have three."""
+MAX_OPENING_BYTES: Final = 2048
+"""The longest DATA_CHANNEL_OPEN taken: label and protocol are kept for as long as the channel is."""
 MAX_EARLY_BYTES: Final = 1 << 16
 MAX_EARLY_MESSAGES: Final = 64
 """What is kept of messages that came before their DATA_CHANNEL_OPEN; the oldest go first."""
@@ -298,8 +300,9 @@ class DataChannels:
         if channel is not None or channel_id > MAX_STREAM:
             self._drops[Drop.CHANNEL_IN_USE] += 1
             return []
-        if len(self._channels) >= MAX_CHANNELS:
-            self._drops[Drop.TOO_MANY_CHANNELS] += 1
+        is_too_long = len(data) > MAX_OPENING_BYTES
+        if is_too_long or len(self._channels) >= MAX_CHANNELS:
+            self._drops[Drop.MESSAGE_TOO_LARGE if is_too_long else Drop.TOO_MANY_CHANNELS] += 1
             return self._translate(self._association.reset_stream(channel_id, now), now)  # how a channel is refused
         try:
             acknowledgement = self._send(channel_id, PayloadProtocol.DCEP, bytes((MESSAGE_ACK,)), now)

@@ -17,6 +17,7 @@ from tests.fuzz.target import Target
 
 SECRETS: Final = (bytes(32), bytes(range(32)))
 MAX_STEPS: Final = 400
+CHECKSUM: Final = slice(8, 12)
 CHANNELS: Final = (
     ChannelParameters("_reliable"),
     ChannelParameters("_lossy", ordered=False, max_retransmits=0),
@@ -39,6 +40,7 @@ class Conversation:
         ]
         self.wires: list[list[bytes]] = [[], []]  # to end 0, to end 1
         self.opened: list[list[int]] = [[], []]
+        self.held = [0, 0]
 
     def perform(self, end: int, outputs: list[DataChannelOutput]) -> None:
         for output in outputs:
@@ -65,6 +67,7 @@ class Conversation:
         if self.wires[end]:
             packet = bytearray(self.wires[end][0])
             packet[value % len(packet)] ^= 1 + value % 255
+            packet[CHECKSUM] = bytes(4)  # which is as good as the right one: or nothing mangled would be read
             self.perform(end, self.ends[end].receive(bytes(packet), self.now))
 
     def say(self, end: int, value: int) -> None:
@@ -80,6 +83,23 @@ class Conversation:
 
     def open(self, end: int, value: int) -> None:
         self._locally(end, lambda: self.ends[end].open(CHANNELS[value % len(CHANNELS)], self.now)[1])
+
+    def hold(self, end: int, value: int) -> None:
+        if self.opened[end]:  # nothing is received before
+            self.held[end] += value * 8192
+            self.ends[end].hold(value * 8192)
+
+    def release(self, end: int, value: int) -> None:
+        size = self.held[end] * value // 255
+        self.held[end] -= size
+        self.perform(end, self.ends[end].release(size, self.now))
+
+    def press(self, end: int, value: int) -> None:
+        for channel in self.opened[end]:
+            self.ends[end].drop_unsent(channel, value * 100)
+            if channel in self.ends[end].channels and not self.ends[end].channels[channel].is_closing:
+                self.ends[end].set_drain_threshold(channel, value * 100)
+            assert self.ends[end].buffered_bytes(channel) >= 0
 
     def _locally(self, end: int, act: Callable[[], list[DataChannelOutput]]) -> None:
         try:
@@ -116,6 +136,12 @@ def converse(script: bytes) -> None:
                 conversation.deliver(end, value)  # out of order
             case 11 if value == 0:
                 conversation.perform(end, conversation.ends[end].close(conversation.now))
+            case 12:
+                conversation.hold(end, value)
+            case 13:
+                conversation.release(end, value)
+            case 14:
+                conversation.press(end, value)
             case _:
                 for _ in range(1 + value % 4):
                     conversation.deliver(end, 0)
@@ -124,10 +150,17 @@ def converse(script: bytes) -> None:
 
 def _scripts() -> list[bytes]:
     """Return conversations of all kinds: a quiet one, and some that dice have written."""
-    quiet = bytes((1, 0, *(24, 0, 25, 0) * 4, 2, 0, 3, 1, *(24, 0, 25, 0) * 4, 4, 3, 5, 6, *(24, 3, 25, 3) * 6, 8, 0))
-    lossy = bytes((10, 0, 16, 40, 25, 1, 5, 5, 24, 3)) * 20
-    ending = bytes((8, 0, 9, 0, *(24, 3, 25, 3) * 4, 2, 1, 24, 3, 25, 3, 16, 90, 22, 0, 24, 3))
-    return [quiet, quiet + lossy, quiet + ending, *(quiet + Random(seed).randbytes(300) for seed in range(5))]
+    quiet = bytes((1, 0, *(30, 0, 31, 0) * 4, 2, 0, 3, 1, *(30, 0, 31, 0) * 4, 4, 3, 5, 6, *(30, 3, 31, 3) * 6, 8, 0))
+    lossy = bytes((10, 0, 16, 40, 31, 1, 5, 5, 30, 3)) * 20
+    ending = bytes((8, 0, 9, 0, *(30, 3, 31, 3) * 4, 2, 1, 30, 3, 31, 3, 16, 90, 22, 0, 30, 3))
+    held = bytes((25, 130, *(2, 6, 3, 6, 28, 9, 30, 3, 31, 3) * 20, 27, 255, *(30, 3, 31, 3) * 9))
+    return [
+        quiet,
+        quiet + lossy,
+        quiet + held,
+        quiet + ending,
+        *(quiet + Random(seed).randbytes(300) for seed in range(5)),
+    ]
 
 
 TARGETS: list[Target] = [Target("data-channels-conversation", _scripts, converse)]
