@@ -34,6 +34,12 @@ class Drop(Enum):
     """A frame of a data track that its sender has not published."""
     NO_CHANNEL = auto()
     """The reader has no such channel (yet), and the message is of no use later."""
+    SLOW_READER = auto()
+    """A reliable message, for a reader who does not keep up with the others."""
+    LATE = auto()
+    """A lossy message that a newer one has overtaken."""
+    QUEUE_FULL = auto()
+    """A reader has as much to read as we keep for anybody."""
     OUTDATED = auto()
     """Kept for a reader whose channel was not open, until there was too much of it, or too long."""
 
