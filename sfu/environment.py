@@ -9,7 +9,7 @@ from rtp.dtls import DtlsContext
 from rtp.ice.candidates import Candidate
 from sfu.model import Claims
 from sfu.room.events import Tell
-from sfu.settings import Limits, RoomSettings, RoomWishes
+from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
 from sfu.transport.endpoint import UdpEndpoint
 
 
@@ -32,5 +32,6 @@ class Environment:
     node_id: str
     settings: RoomSettings
     limits: Limits
+    data: DataSettings
     presets: Mapping[str, RoomWishes]
     tell: Tell

@@ -32,6 +32,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSettings:
+    """What is asked of those who read data.
+
+    A reader of reliable messages that takes fewer than `slow_threshold` bytes a second is not waited for, and misses
+    some; 0: everybody is waited for. Lossy messages that wait longer than their target latency are dropped; 0: never.
+    """
+
+    slow_threshold: int
+    lossy_latency_seconds: float
+    track_latency_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoomWishes:
     """What is asked of a room by whoever makes it: zero, or nothing, where the server is to say."""
 

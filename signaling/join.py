@@ -69,6 +69,7 @@ def parse_query(request: Request) -> JoinRequest:
         connection_settings=ConnectionSettings(
             auto_subscribe=_flag(request.parameter("auto_subscribe") or "1"),
             adaptive_stream=_flag(request.parameter("adaptive_stream")),
+            auto_subscribe_data_track=_flag(request.parameter("auto_subscribe_data_track")),
         ),
         reconnect=_flag(request.parameter("reconnect")),
         reconnect_reason=_number(request.parameter("reconnect_reason")),  # type: ignore[arg-type]  # proto3 enums are open

@@ -123,6 +123,7 @@ class SignalService:
             client_info=join.client_info,
             client_address=request.client_address,
             auto_subscribe=join.connection_settings.auto_subscribe,
+            auto_subscribe_data=join.connection_settings.auto_subscribe_data_track,
             adaptive_stream=join.connection_settings.adaptive_stream,
             reconnect=join.reconnect,
             reconnect_reason=join.reconnect_reason,

@@ -121,6 +121,7 @@ class Sessions:
             claims=start.claims,
             client_info=start.client_info,
             auto_subscribe=start.auto_subscribe,
+            auto_subscribe_data=start.auto_subscribe_data,
             single_connection=start.single_connection,
             offer=start.publisher_offer,
             add_tracks=start.add_track_requests,
@@ -180,6 +181,12 @@ class SignalSession:
                     self._receive_subscription(request.subscription)
                 case "track_setting":
                     self._receive_track_setting(request.track_setting)
+                case "publish_data_track_request":
+                    self.participant.data.publish_track(request.publish_data_track_request)
+                case "unpublish_data_track_request":
+                    self.participant.data.unpublish_track(request.unpublish_data_track_request)
+                case "update_data_subscription":
+                    self.participant.data.subscribe(request.update_data_subscription)
                 case "subscription_permission":
                     self._room.set_permissions(self.participant, request.subscription_permission)
                 case "simulate":

@@ -120,6 +120,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         node_id=new_sid("ND_", surroundings.random),
         settings=config.room.settings,
         limits=config.limit.limits,
+        data=config.rtc.data,
         presets=config.room.presets,
         tell=partial(_tell_all, listeners),
     )

@@ -14,7 +14,8 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from sfu.settings import Limits, RoomSettings, RoomWishes
+from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
+from triforium.durations import parse_duration
 from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
 
 DEVELOPMENT_KEYS: Final = {"devkey": "secret"}
@@ -41,12 +42,26 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port_range_end: Port | None = None
     node_ip: str | tuple[str, ...] | dict[Literal["v4", "v6"], str] = ""
     enable_loopback_candidate: bool = False
+    datachannel_slow_threshold: Count = 16 * 1024
+    datachannel_lossy_target_latency: str = "100ms"
+    datachannel_data_track_target_latency: str = "100ms"
 
     def __post_init__(self) -> None:
         if not self.udp_ports:
             raise ValueError("the range of UDP ports is empty")
         for address in self.node_ips:
             _check_address(address, "node_ip")
+        for name in ("datachannel_lossy_target_latency", "datachannel_data_track_target_latency"):
+            parse_duration(getattr(self, name), name)
+
+    @property
+    def data(self) -> DataSettings:
+        """What is asked of those who read data. The threshold is in bytes a second."""
+        return DataSettings(
+            self.datachannel_slow_threshold,
+            parse_duration(self.datachannel_lossy_target_latency),
+            parse_duration(self.datachannel_data_track_target_latency),
+        )
 
     @property
     def udp_ports(self) -> range:

@@ -17,7 +17,6 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
     room.sync_streams room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control
-    rtc.data_track_target_latency rtc.datachannel_lossy_target_latency rtc.datachannel_slow_threshold
     rtc.external_ip_only rtc.force_tcp rtc.interfaces rtc.ips rtc.packet_buffer_size rtc.packet_buffer_size_audio
     rtc.packet_buffer_size_video rtc.pli_throttle rtc.reconnect_on_data_channel_error
     rtc.reconnect_on_publication_error rtc.reconnect_on_subscription_error rtc.stun_servers rtc.strict_acks

@@ -11,7 +11,7 @@ from sfu.model import ParticipantSid
 MAX_NONCES: Final = 100
 """As many as LiveKit remembers."""
 
-MAX_KEPT_BYTES: Final = 4 << 20
+MAX_KEPT_BYTES: Final = 2 << 20
 MAX_KEPT_MESSAGES: Final = 10_000
 KEPT_SECONDS: Final = 15.0
 """How long clients give themselves to connect."""

@@ -2,90 +2,126 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, NoReturn
 
 import trio
 from livekit.protocol import models
 
 from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
-from rtp.errors import DecodeError, SendQueueFullError
+from rtp.errors import DecodeError
 from sfu.data.calls import ServerCalls
 from sfu.data.history import History, Kept, NonceFilter, SequenceFilter
-from sfu.data.packets import KINDS, LOSSY, RELIABLE, Drop, Person, address, objection, parse_packet, sign
+from sfu.data.packets import DATA_TRACK, KINDS, LOSSY, RELIABLE, Drop, Person, address, objection, parse_packet, sign
+from sfu.data.tracks import DataTracks
+from sfu.data.writers import Connection, Hold, LossyWriter, ReliableWriter
 from sfu.model import ParticipantSid
+from sfu.settings import DataSettings
 
 logger = logging.getLogger(__name__)
 
-
-class ChannelSender(Protocol):
-    """The connection on which somebody reads data."""
-
-    def send_message(self, channel_id: int, data: bytes, *, is_text: bool = False) -> None:
-        """Send on an open channel."""
-
-    def fail(self, error: Exception) -> None:
-        """End whoever has this connection, soon."""
+CHECK_SECONDS: Final = 0.1
+"""How often we look at readers for whom senders wait, and who might have come to a stop."""
 
 
 class Member:
-    """One person's part in a room's data: its open channels to read on, and what it has sent.
+    """One person's part in a room's data: the channels that it reads on, and what it has sent.
 
-    `last_sequence` is the number of the last reliable packet that was taken from it. Without a reliable channel it
-    `waits_from` a message of the room's history.
+    Without a reliable channel it `waits_from` a message of the room's history on.
     """
 
-    def __init__(self, person: Person, connection: ChannelSender, waits_from: int) -> None:
+    def __init__(self, person: Person, connection: Connection, waits_from: int) -> None:
         self.person = person
-        self.sequences = SequenceFilter()
+        self.connection = connection
         self.waits_from = waits_from
-        self._connection = connection
-        self._channels: dict[str, int] = {}
+        self.sequences = SequenceFilter()
+        self.writers: dict[str, ReliableWriter | LossyWriter] = {}
+        self._ids: dict[str, int] = {}
 
     @property
     def last_sequence(self) -> int:
         """The number of the last reliable packet that was taken from it, 0 before the first."""
         return self.sequences.highest
 
-    def has_channel(self, label: str) -> bool:
-        """Say whether it can read on a channel of this label."""
-        return label in self._channels
+    @property
+    def is_holding(self) -> bool:
+        """Whether senders wait for it."""
+        return any(isinstance(writer, ReliableWriter) and writer.is_holding for writer in self.writers.values())
 
-    def open(self, label: str, channel_id: int) -> bool:
-        """Note an open channel. Of several with one label the first counts; False for the others."""
-        return self._channels.setdefault(label, channel_id) == channel_id
-
-    def close(self, label: str, channel_id: int) -> bool:
-        """Forget a channel. False if it is not the one in use."""
-        if self._channels.get(label) != channel_id:
+    def open(self, channel: ChannelOpened, writer: ReliableWriter | LossyWriter) -> bool:
+        """Use a channel from now on. Of several with one label the first is in use: False for the others."""
+        label = channel.parameters.label
+        if label in self.writers:
             return False
-        del self._channels[label]
+        self._ids[label] = channel.channel_id
+        self.writers[label] = writer
         return True
 
-    def send(self, label: str, data: bytes, *, is_text: bool = False) -> None:
-        """Send on an open channel. Never raises: a fault ends this member, and nobody else."""
+    def close(self, channel: ChannelClosed) -> bool:
+        """Use a channel no more. False if it was not in use."""
+        if self._ids.get(channel.label) != channel.channel_id:
+            return False
+        del self._ids[channel.label]
+        self._let_go(self.writers.pop(channel.label))
+        return True
+
+    def close_all(self) -> None:
+        """Use no channel any more."""
+        for writer in self.writers.values():
+            self._let_go(writer)
+        self.writers.clear()
+        self._ids.clear()
+
+    def write(self, label: str, data: bytes, hold: Hold, *, is_text: bool = False) -> None:
+        """Send on a channel that is in use. A fault ends this member, and nobody else."""
+        now = trio.current_time()
+        with self._fence():
+            match self.writers[label]:
+                case ReliableWriter() as writer:
+                    writer.write(data, hold, now, is_text=is_text)
+                case LossyWriter() as writer:
+                    writer.write(data, now, is_text=is_text)
+
+    def check(self) -> None:
+        """See whether senders need wait for it any longer."""
+        now = trio.current_time()
+        with self._fence():
+            for writer in self.writers.values():
+                if isinstance(writer, ReliableWriter):
+                    writer.check(now)
+
+    @contextmanager
+    def _fence(self) -> Iterator[None]:
+        """Let nothing out, as round each row of a fan-out."""
         try:
-            self._connection.send_message(self._channels[label], data, is_text=is_text)
-        except SendQueueFullError:
-            logger.debug("%s reads too slowly: a message on %s was dropped", self.person.identity, label)
-        except Exception as error:  # noqa: BLE001 - the fence round each reader, as round each row of a fan-out
-            self._connection.fail(error)
+            yield
+        except Exception as error:  # noqa: BLE001 - the fence: what is wrong with a reader is no fault of the sender's
+            self.connection.fail(error)
+
+    @staticmethod
+    def _let_go(writer: ReliableWriter | LossyWriter) -> None:
+        if isinstance(writer, ReliableWriter):
+            writer.close()
 
 
 class DataRelay:
-    """Who of a room sends and reads data, and the ways between them. Never blocks.
+    """Who of a room sends and reads data, and the ways between them. Never blocks, but for `run`.
 
     `calls` are made by the server; their answers are taken out of what the members send.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: DataSettings, tracks: DataTracks) -> None:
         self.calls = ServerCalls(self.send)
+        self._settings = settings
+        self._tracks = tracks
         self._members: dict[ParticipantSid, Member] = {}
         self._history = History()
         self._nonces = NonceFilter()
         self._drops: Counter[Drop] = Counter()
+        self._held = trio.Event()
 
-    def join(self, person: Person, connection: ChannelSender) -> Member:
+    def join(self, person: Person, connection: Connection) -> Member:
         """Let somebody send, and read on the channels of `connection` as they open; reliable messages wait for that."""
         member = Member(person, connection, self._history.next_number)
         self._members[person.sid] = member
@@ -93,49 +129,55 @@ class DataRelay:
 
     def leave(self, member: Member) -> None:
         """Send nothing more to somebody. Idempotent."""
+        member.close_all()
         if self._members.pop(member.person.sid, None) is not None:
             self.calls.lost(member.person.identity)
 
     def channel_opened(self, member: Member, channel: ChannelOpened) -> None:
         """Send on this channel from now on: first, if it is the reliable one, what has waited for it."""
-        label = channel.parameters.label
-        if not member.open(label, channel.channel_id) or label != RELIABLE:
-            return
-        self._history.expire(trio.current_time())
-        self._drops[Drop.OUTDATED] += max(0, self._history.first_number - member.waits_from)
-        for kept in self._history.since(member.waits_from):
-            if kept.sender != member.person.sid and kept.audience.includes(member.person):
-                member.send(label, kept.data)
+        if member.open(channel, self._new_writer(member, channel)) and channel.parameters.label == RELIABLE:
+            self._send_history(member)
 
     def channel_closed(self, member: Member, channel: ChannelClosed) -> None:
         """Send on this channel no more."""
-        if member.close(channel.label, channel.channel_id) and channel.label == RELIABLE:
+        if member.close(channel) and channel.label == RELIABLE:
             member.waits_from = self._history.next_number
 
-    def receive(self, sender: Member, message: ChannelMessage) -> None:
-        """Take a message from a member and pass it on, or count why not."""
+    def receive(self, sender: Member, connection: Connection, message: ChannelMessage) -> None:
+        """Take a message that came on a connection of a member's, and pass it on, or count why not."""
+        hold = Hold(connection, len(message.data))
         drop: Drop | None
         match message.label:
             case "_reliable" | "_lossy":
-                drop = self._receive_packet(sender, message)
+                drop = self._receive_packet(sender, message, hold)
             case "_data_track":
-                drop = Drop.UNKNOWN_TRACK
+                drop = self._receive_frame(sender, message, hold)
             case _:
-                drop = self._receive_raw(sender, message)
+                drop = self._receive_raw(sender, message, hold)
         if drop is not None:
             self._drops[drop] += 1
 
     def send(self, packet: models.DataPacket, kind: models.DataPacket.Kind) -> None:
         """Send a packet of the server's own, which says itself whom it is from."""
         label = LOSSY if kind == models.DataPacket.LOSSY else RELIABLE
-        if (drop := self._pass_on(packet, label, None)) is not None:
+        if (drop := self._pass_on(packet, label, None, Hold(None, 0))) is not None:
             self._drops[drop] += 1
 
-    def statistics(self) -> Mapping[Drop, int]:
-        """Return how many messages went no further, by cause."""
-        return self._drops.copy()
+    async def run(self) -> NoReturn:
+        """See to it, until cancelled, that nobody waits for a reader who has stopped."""
+        while True:
+            await self._held.wait()
+            self._held = trio.Event()
+            await trio.sleep(CHECK_SECONDS)
+            for member in list(self._members.values()):
+                member.check()
+            self._note_holding()
 
-    def _receive_packet(self, sender: Member, message: ChannelMessage) -> Drop | None:
+    def statistics(self) -> Mapping[Drop, int]:
+        """Return how many messages, or readers' copies of them, went no further, by cause."""
+        return {cause: count for cause, count in self._drops.items() if count}
+
+    def _receive_packet(self, sender: Member, message: ChannelMessage, hold: Hold) -> Drop | None:
         try:
             packet = parse_packet(message.data)
         except DecodeError:
@@ -147,18 +189,31 @@ class DataRelay:
         if self.calls.take(packet, sender.person):
             return None
         sign(packet, sender.person)
-        return self._pass_on(packet, message.label, sender)
+        return self._pass_on(packet, message.label, sender, hold)
 
-    def _receive_raw(self, sender: Member, message: ChannelMessage) -> Drop | None:
+    def _receive_frame(self, sender: Member, message: ChannelMessage, hold: Hold) -> Drop | None:
+        """Pass a packet of a data track on to those who have subscribed to it."""
+        try:
+            route = self._tracks.route(sender.person.sid, message.data)
+        except DecodeError:
+            return Drop.MALFORMED
+        if route is None:
+            return Drop.UNKNOWN_TRACK
+        for sid, data in route:
+            self._write(self._members[sid], DATA_TRACK, data, hold)
+        return None
+
+    def _receive_raw(self, sender: Member, message: ChannelMessage, hold: Hold) -> Drop | None:
         """Pass bytes on, unread, to those who have a channel of that label themselves."""
         if not sender.person.grant.may_publish_data:
             return Drop.NOT_ALLOWED
-        for member in self._members.values():
-            if member is not sender and member.has_channel(message.label):
-                member.send(message.label, message.data, is_text=message.is_text)
+        for member in list(self._members.values()):
+            if member is not sender and message.label in member.writers:
+                member.write(message.label, message.data, hold, is_text=message.is_text)
+        self._note_holding()
         return None
 
-    def _pass_on(self, packet: models.DataPacket, label: str, sender: Member | None) -> Drop | None:
+    def _pass_on(self, packet: models.DataPacket, label: str, sender: Member | None, hold: Hold) -> Drop | None:
         if not self._nonces.take(packet.user.nonce):
             return Drop.REPEATED_NONCE
         packet.kind = KINDS[label]
@@ -168,10 +223,32 @@ class DataRelay:
             sid = sender.person.sid if sender is not None else None
             self._history.append(Kept(data, audience, sid, trio.current_time()))
         for member in list(self._members.values()):
-            if member is sender or not audience.includes(member.person):
-                continue
-            if member.has_channel(label):
-                member.send(label, data)
-            elif label != RELIABLE:  # which waits in the history
-                self._drops[Drop.NO_CHANNEL] += 1
+            if member is not sender and audience.includes(member.person):
+                self._write(member, label, data, hold)
+        self._note_holding()
         return None
+
+    def _write(self, member: Member, label: str, data: bytes, hold: Hold) -> None:
+        if label in member.writers:
+            member.write(label, data, hold)
+        elif label != RELIABLE:  # which waits in the history
+            self._drops[Drop.NO_CHANNEL] += 1
+
+    def _send_history(self, member: Member) -> None:
+        self._history.expire(trio.current_time())
+        self._drops[Drop.OUTDATED] += max(0, self._history.first_number - member.waits_from)
+        for kept in self._history.since(member.waits_from):
+            if kept.sender != member.person.sid and kept.audience.includes(member.person):
+                member.write(RELIABLE, kept.data, Hold(None, 0))
+
+    def _note_holding(self) -> None:
+        if not self._held.is_set() and any(member.is_holding for member in self._members.values()):
+            self._held.set()
+
+    def _new_writer(self, member: Member, channel: ChannelOpened) -> ReliableWriter | LossyWriter:
+        parameters, to = channel.parameters, (member.connection, channel.channel_id)
+        if parameters.max_retransmits is None and parameters.max_lifetime is None:
+            return ReliableWriter(*to, self._settings.slow_threshold, member.person.identity, self._drops)
+        if parameters.label == DATA_TRACK:
+            return LossyWriter(*to, self._settings.track_latency_seconds, self._drops)
+        return LossyWriter(*to, self._settings.lossy_latency_seconds, self._drops)

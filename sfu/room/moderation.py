@@ -57,6 +57,7 @@ def set_permission(room: "Room", participant: "Participant", permission: models.
             participant.tell(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=sid)))
         participant.is_publisher = participant.grant.may_publish and participant.publisher.peer.connection.connected
         participant.reconcile()
+        participant.data.permission_changed()
     room.permission_changed(participant, was_hidden=was_hidden)
     participant.set_claims(claims)
 

@@ -53,6 +53,7 @@ class Joining:
     claims: Claims
     client_info: models.ClientInfo
     auto_subscribe: bool
+    auto_subscribe_data: bool
     single_connection: bool
     offer: rtc.SessionDescription | None = None
     add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
@@ -100,9 +101,8 @@ class Participant:
                 send_offer=self._send_offer,
             )
         self._comeback = Comeback(lambda: self._primary.connection.connected)
-        # Clients read data on the connection that is primary at first, and on no other: our channels are there, or theirs.
-        self._reading = self._primary.connection
-        self.data = room.data.join(self, self._reading)
+        # Clients read data on the primary connection: our channels are there, or theirs.
+        self.data = room.data.join(self, self._primary.connection, automatic=joining.auto_subscribe_data)
 
     # Queries
 
@@ -144,6 +144,7 @@ class Participant:
             self.subscriber.peer.open_channels()
             self.subscriber.offer()
         self.reconcile()
+        self.data.reconcile()
         if joining.offer is not None:
             self.receive_offer(joining.offer)
 
@@ -165,11 +166,13 @@ class Participant:
             sink.close()
             return
         self._tell_token()
+        self.data.resumed()
         self.subscriber.resume()
 
     def sync(self, state: rtc.SyncState) -> None:
         """Compare what the client believes with what is so, after it has resumed; put right what differs."""
-        if any(not self.publisher.knows(TrackSid(each.track.sid)) for each in state.publish_tracks):
+        knows_tracks = all(self.publisher.knows(TrackSid(each.track.sid)) for each in state.publish_tracks)
+        if not knows_tracks or not all(map(self.data.knows, state.publish_data_tracks)):
             self.close(CloseReason.STATE_MISMATCH)
             return
         for sid in state.track_sids_disabled:
@@ -256,7 +259,7 @@ class Participant:
         if self._sink is not None:
             self._sink.close()
         try:
-            self._room.data.leave(self.data)
+            self.data.leave()
             self.publisher.withdraw()
             self.subscriber.close()
         finally:  # whatever may be wrong with a track, the endpoint is to forget us
@@ -346,21 +349,20 @@ class Participant:
             self._sink = None
 
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:
-        """Send data on it, if this is the connection on which the client reads."""
-        if connection is self._reading:
-            self._room.data.channel_opened(self.data, channel)
+        """Send data on it, if the client reads there."""
+        self.data.channel_opened(connection, channel)
 
-    def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:  # noqa: ARG002 - a protocol's
+    def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:
         """Pass it on."""
-        self._room.data.receive(self.data, message)
+        self.data.channel_message(connection, message)
 
     def channel_closed(self, connection: PeerConnection, channel: ChannelClosed) -> None:
         """Send no more data on it."""
-        if connection is self._reading:
-            self._room.data.channel_closed(self.data, channel)
+        self.data.channel_closed(connection, channel)
 
     def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:
-        """Nothing is sent that would wait for room."""
+        """Let those go on who have waited for the client to read."""
+        self.data.channel_drained(connection, channel)
 
     def track_published(self, publication: Publication) -> None:
         """Tell everybody, and let them have it."""

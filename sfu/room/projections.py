@@ -149,6 +149,7 @@ def participant_info(participant: "Participant") -> models.ParticipantInfo:
         version=participant.version,
         is_publisher=participant.is_publisher,
         tracks=[publication.info for publication in participant.publisher.publications.values()],
+        data_tracks=participant.data.tracks,
         client_protocol=participant.client_info.client_protocol,
         capabilities=participant.client_info.capabilities,
         disconnect_reason=disconnect_reason(participant.close_reason) if participant.close_reason else None,

@@ -9,13 +9,13 @@ from typing import Final
 import trio
 from livekit.protocol import models, rtc
 
-from sfu.data.relay import DataRelay
 from sfu.environment import Environment
 from sfu.errors import CloseReason, IdentityTakenError, RoomClosedError, RoomFullError, SfuError
 from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
 from sfu.notifier import Notifier
+from sfu.room.data import RoomData
 from sfu.room.events import (
     ParticipantAborted,
     ParticipantJoined,
@@ -60,7 +60,7 @@ class Room:
         self.participants: dict[Identity, Participant] = {}
         self.close_reason: CloseReason | None = None
         self.news = ParticipantNews(self)
-        self.data = DataRelay()
+        self.data = RoomData(self, environment.data, environment.random)
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
         self._pretending: set[ParticipantSid] = set()
@@ -89,6 +89,7 @@ class Room:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._close_when_empty)
                 self._nursery.start_soon(self._tell_news)
+                self._nursery.start_soon(self.data.run)
                 self._nursery.start_soon(self._tell_counts)
                 self._nursery.start_soon(self._tell_speakers)
                 self.environment.tell(RoomStarted(self))
@@ -266,7 +267,7 @@ class Room:
         It goes out as it is, so that it has the sender that it names, or none; only its kind is filled in, and its two
         lists of destinations are made equal. A user packet whose nonce was sent before is dropped.
         """
-        self.data.send(packet, kind)
+        self.data.relay.send(packet, kind)
 
     def track_flows(self, track: MediaTrack, subscriber: Participant) -> None:
         """Tell the publisher of a track, once, that somebody gets it; and tell that somebody if it is a voice just now."""

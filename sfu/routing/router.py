@@ -22,6 +22,7 @@ class SessionStart:
     client_info: ClientInfo
     client_address: str
     auto_subscribe: bool
+    auto_subscribe_data: bool
     adaptive_stream: bool
     reconnect: bool
     reconnect_reason: int

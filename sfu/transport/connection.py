@@ -6,7 +6,7 @@ from typing import Final, NoReturn, Protocol, assert_never
 
 import trio
 
-from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
+from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened, DataChannels
 from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
 from rtp.packet import is_rtcp
 from rtp.transport import Broken, Connected, Lost, PeerTransport, TransportOutput
@@ -140,6 +140,26 @@ class PeerConnection:
         """
         self.do(lambda now: self.transport.send_message(channel_id, data, now, is_text=is_text))
 
+    def buffered_bytes(self, channel_id: int) -> int:
+        """Return how much of what was sent on a channel has not been acknowledged."""
+        return self._channels.buffered_bytes(channel_id)
+
+    def set_drain_threshold(self, channel_id: int, threshold: int) -> None:
+        """Tell the owner when a channel's buffered bytes fall to `threshold`. Raises LocalProtocolError if it is closed."""
+        self._channels.set_drain_threshold(channel_id, threshold)
+
+    def drop_unsent(self, channel_id: int, keep_bytes: int) -> int:
+        """Drop a lossy channel's oldest messages until no more than `keep_bytes` wait; return how many."""
+        return self._channels.drop_unsent(channel_id, keep_bytes)
+
+    def hold(self, size: int) -> None:
+        """Let the peer's window for data be smaller by `size` bytes."""
+        self._channels.hold(size)
+
+    def release(self, size: int) -> None:
+        """Give back what `hold` took."""
+        self.do(lambda now: self.transport.release_received(size, now))
+
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and queue one RTCP compound, if the connection is up."""
         if self.transport.srtp is not None and self.selected is not None:
@@ -228,6 +248,11 @@ class PeerConnection:
                 case _:
                     assert_never(output)
         self.reschedule()  # for no output too: what was received may have set a timer
+
+    @property
+    def _channels(self) -> DataChannels:
+        assert self.transport.channels is not None, "there was a channel"
+        return self.transport.channels
 
     def _transport_changed(self) -> None:
         if self.media is not None:

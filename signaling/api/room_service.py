@@ -201,7 +201,7 @@ class RoomService:
         call_id = str(UUID(int=self.rooms.environment.random.getrandbits(128), version=4))
         seconds = request.response_timeout_ms / 1000 or RESPONSE_SECONDS
         try:
-            payload = await room.data.calls.perform(
+            payload = await room.data.relay.calls.perform(
                 call_id, participant.identity, request.method, request.payload, seconds
             )
         except RpcError as error:

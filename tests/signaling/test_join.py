@@ -120,7 +120,9 @@ def test_the_old_layouts_parameters() -> None:
 
 
 def test_parameters_that_are_absent_or_nonsense() -> None:
-    assert parse_query(request()).connection_settings == ConnectionSettings(auto_subscribe=True)
+    assert parse_query(request()).connection_settings == ConnectionSettings(
+        auto_subscribe=True, auto_subscribe_data_track=False
+    )
     read = parse_query(request(protocol="99999999999", client_protocol="-1", sdk="martian", auto_subscribe="yes"))
     assert read.client_info == ClientInfo()
     assert not read.connection_settings.auto_subscribe

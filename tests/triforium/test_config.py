@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfu.settings import Limits, RoomSettings, RoomWishes
+from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
 from triforium.config import Config, ConfigError, LoggingConfig, RtcConfig, load
 
 SECRET = "a secret of more than thirty-two letters"
@@ -37,7 +37,13 @@ def test_all_that_can_be_set() -> None:
     config = loaded("""
 port: 80
 bind_addresses: [127.0.0.1, "::1"]
-rtc: {udp_port: 9000, node_ip: 192.0.2.7, enable_loopback_candidate: true}
+rtc:
+  udp_port: 9000
+  node_ip: 192.0.2.7
+  enable_loopback_candidate: true
+  datachannel_slow_threshold: 1000
+  datachannel_lossy_target_latency: 1m0.5s
+  datachannel_data_track_target_latency: 0s
 room:
   auto_create: false
   empty_timeout: 10
@@ -51,6 +57,7 @@ logging: {level: debug, json: true}
     assert (config.port, config.bind_addresses) == (80, ("127.0.0.1", "::1"))
     assert (list(config.rtc.udp_ports), config.rtc.node_ips) == ([9000], ("192.0.2.7",))
     assert config.rtc.enable_loopback_candidate
+    assert config.rtc.data == DataSettings(1000, 60.5, 0)
     assert not config.room.auto_create
     assert config.room.settings == RoomSettings(
         empty_timeout_seconds=10, departure_timeout_seconds=0, max_participants=3
@@ -111,6 +118,10 @@ def test_a_key_that_only_livekit_has_is_one_warning_each() -> None:
         ("rtc: {udp_port: low-high}", "rtc: udp_port: expected a port or a range like 7882-7892, not 'low-high'"),
         ("rtc: {udp_port: 9-8}", "rtc: the range of UDP ports is empty"),
         ("rtc: {node_ip: here}", "rtc: node_ip: expected an IP address, not 'here'"),
+        (
+            "rtc: {datachannel_lossy_target_latency: 5 apples}",
+            "rtc: datachannel_lossy_target_latency: expected a duration like 100ms, not '5 apples'",
+        ),
         ("bind_addresses: [here]", "bind_addresses: expected an IP address, not 'here'"),
         ("logging: {level: loud}", "logging.level: Invalid enum value 'loud'"),
         ("keys: {a: 12}", "keys[...]: Expected str, got int"),

@@ -76,3 +76,9 @@ class VisitorData:
     def take(self, message: ChannelMessage, now: float) -> None:
         """Keep what came."""
         self.received.append(ReceivedMessage(now, message.label, message.data, message.is_text))
+
+    def waiting(self, label: str) -> int:
+        """Return how many bytes the server has not acknowledged on our channel of this label."""
+        channels = self._connection.transport.channels
+        channel = channels.by_label(label) if channels is not None else None
+        return 0 if channel is None else self._connection.buffered_bytes(channel.channel_id)

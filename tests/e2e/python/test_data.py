@@ -63,12 +63,12 @@ async def test_ten_thousand_messages_come_in_order(folder, layout):
 
 
 @each_layout
-async def test_streams_of_a_megabyte_come_whole_both_ways(folder, layout):
+async def test_streams_of_ten_megabytes_come_whole_both_ways(folder, layout):
     async with open_pair(folder, layout) as (alice, bob):
         for sender, reader in ((alice, bob), (bob, alice)):
             sent = [
-                await sender.ask("stream_bytes", size=1_000_000, seed=1, to=[reader.identity]),
-                await sender.ask("stream_text", size=1_000_000, seed=2, to=[reader.identity]),
+                await sender.ask("stream_bytes", size=10_000_000, seed=1, to=[reader.identity]),
+                await sender.ask("stream_text", size=10_000_000, seed=2, to=[reader.identity]),
             ]
             streams = await until(reader, "streams", lambda streams: len(streams) == 2)
             assert [each["digest"] for each in streams] == sent

@@ -1,0 +1,161 @@
+"""Data tracks between visitors: publish, subscribe, handles, and what passes."""
+
+from functools import partial
+
+import pytest
+from livekit.protocol.models import DataTrackInfo, ParticipantPermission
+from livekit.protocol.rtc import (
+    DataTrackSubscriberHandles,
+    PublishDataTrackRequest,
+    PublishDataTrackResponse,
+    RequestResponse,
+    SignalRequest,
+    SyncState,
+    UnpublishDataTrackRequest,
+    UpdateDataSubscription,
+)
+
+from sfu.room.moderation import set_permission
+from tests.simulation.house import House, open_call, open_house, sent
+from triforium.visitor import Visitor
+
+each_layout = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+
+FRAME = bytes.fromhex("1800000100000000a39b7c670707070707")
+"""Sent by livekit-client 2.23 on a track that it had published under the handle 1."""
+
+
+async def publish(visitor: Visitor, name: str = "sensor", handle: int = 1) -> DataTrackInfo:
+    count = len(sent(visitor, "publish_data_track_response"))
+    request = PublishDataTrackRequest(pub_handle=handle, name=name)
+    visitor.send(SignalRequest(publish_data_track_request=request))
+    await visitor.wait_until(lambda: len(sent(visitor, "publish_data_track_response")) > count)
+    return sent(visitor, "publish_data_track_response")[-1].info
+
+
+def subscribe(visitor: Visitor, sid: str, *, wanted: bool = True) -> None:
+    update = UpdateDataSubscription.Update(track_sid=sid, subscribe=wanted)
+    visitor.send(SignalRequest(update_data_subscription=UpdateDataSubscription(updates=[update])))
+
+
+def handles(visitor: Visitor) -> dict[int, str] | None:
+    """Return what a visitor was last told it gets, by handle."""
+    told = sent(visitor, "data_track_subscriber_handles")
+    return {handle: track.track_sid for handle, track in told[-1].sub_handles.items()} if told else None
+
+
+async def ready(*visitors: Visitor) -> None:
+    for visitor in visitors:
+        await visitor.wait_until(partial(visitor.data.can_send, "_data_track"))
+        await visitor.wait_until(lambda visitor=visitor: "_data_track" in visitor.open_channels)
+
+
+@each_layout
+async def test_a_frame_reaches_its_subscriber_under_the_subscribers_handle(autojump_clock, single):
+    async with open_call(single=single) as (house, alice, bob):
+        await ready(alice, bob)
+        info = await publish(alice)
+        await bob.wait_until(lambda: list(bob.participants["alice"].data_tracks) == [info])
+        assert bob.participants["alice"].is_publisher
+        subscribe(bob, info.sid)
+        await bob.wait_until(lambda: handles(bob))
+        (handle,) = handles(bob)
+        assert sent(bob, "data_track_subscriber_handles")[-1].sub_handles[
+            handle
+        ] == DataTrackSubscriberHandles.PublishedDataTrack(
+            publisher_identity="alice", publisher_sid=house.participant("alice").sid, track_sid=info.sid
+        )
+        alice.data.send_bytes("_data_track", FRAME)
+        await bob.wait_until(lambda: bob.data.received)
+        (message,) = bob.data.received
+        assert (message.label, message.data) == ("_data_track", FRAME[:2] + handle.to_bytes(2, "big") + FRAME[4:])
+
+
+@each_layout
+async def test_unpublishing_ends_the_subscription(autojump_clock, single):
+    async with open_call(single=single) as (_, alice, bob):
+        await ready(alice, bob)
+        info = await publish(alice)
+        subscribe(bob, info.sid)
+        await bob.wait_until(lambda: handles(bob))
+        alice.send(SignalRequest(unpublish_data_track_request=UnpublishDataTrackRequest(pub_handle=1)))
+        await bob.wait_until(lambda: handles(bob) == {})
+        await bob.wait_until(lambda: not bob.participants["alice"].data_tracks)
+        await alice.wait_until(lambda: sent(alice, "unpublish_data_track_response"))
+        assert sent(alice, "unpublish_data_track_response")[0].info == info
+
+
+async def test_who_leaves_takes_its_tracks_along(autojump_clock):
+    async with open_house() as house, house.visitor("bob", single=True) as bob:
+        async with house.visitor("alice", single=True) as alice:
+            await ready(alice, bob)
+            subscribe(bob, (await publish(alice)).sid)
+            await bob.wait_until(lambda: handles(bob))
+        await bob.wait_until(lambda: handles(bob) == {})
+
+
+async def test_nobody_gets_a_track_unasked(autojump_clock):
+    async with open_call(single=True) as (_, alice, bob):
+        await ready(alice, bob)
+        await publish(alice)
+        alice.data.send_bytes("_data_track", FRAME)
+        alice.data.publish(b"after it")
+        await bob.wait_until(lambda: bob.data.payloads == [b"after it"])
+        assert handles(bob) is None
+
+
+async def test_what_cannot_be_published_is_refused_with_the_request(autojump_clock):
+    async with open_call(single=True) as (_, alice, _bob):
+        await publish(alice)
+        twice = PublishDataTrackRequest(pub_handle=2, name="sensor")
+        alice.send(SignalRequest(publish_data_track_request=twice))
+        unknown = UnpublishDataTrackRequest(pub_handle=9)
+        alice.send(SignalRequest(unpublish_data_track_request=unknown))
+        await alice.wait_until(lambda: len(sent(alice, "request_response")) == 2)
+        first, second = sent(alice, "request_response")
+        assert first == RequestResponse(
+            reason="DUPLICATE_NAME",
+            message="a data track with same name already exists",
+            publish_data_track=twice,
+        )
+        assert (second.reason, second.unpublish_data_track) == (RequestResponse.NOT_FOUND, unknown)
+
+
+def forbid_data(house: House, identity: str) -> None:
+    permission = ParticipantPermission(can_subscribe=True, can_publish=True, can_publish_data=False)
+    set_permission(house.room(), house.participant(identity), permission)
+
+
+async def test_losing_the_permission_ends_the_tracks(autojump_clock):
+    async with open_call(single=True) as (house, alice, bob):
+        await ready(alice, bob)
+        subscribe(bob, (await publish(alice)).sid)
+        await bob.wait_until(lambda: handles(bob))
+        forbid_data(house, "alice")
+        await bob.wait_until(lambda: handles(bob) == {} and not bob.participants["alice"].data_tracks)
+        await alice.wait_until(lambda: sent(alice, "unpublish_data_track_response"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_resumes_is_told_its_handles_and_has_to_agree_on_its_tracks(autojump_clock, known):
+    async with (
+        open_house() as house,
+        house.visitor("alice", single=True, resumes=True) as alice,
+        house.visitor("bob", single=True) as bob,
+    ):
+        await ready(alice, bob)
+        subscribe(alice, (await publish(bob)).sid)
+        await alice.wait_until(lambda: handles(alice))
+        info = await publish(alice)
+        told = len(sent(alice, "data_track_subscriber_handles"))
+        await alice.cut_signal()
+        await alice.wait_until(lambda: alice.resumptions == 1)
+        await alice.wait_until(lambda: len(sent(alice, "data_track_subscriber_handles")) == told + 1)
+        believed = info if known else DataTrackInfo(sid="DTR_unknown")
+        state = SyncState(publish_data_tracks=[PublishDataTrackResponse(info=believed)])
+        alice.send(SignalRequest(sync_state=state))
+        if known:
+            alice.data.publish(b"still here")
+            await bob.wait_until(lambda: bob.data.payloads)
+        else:
+            await alice.wait_over()
