@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.loads import Idlers, JoinsAtOnce, Load, Media
+from bench.loads import Flood, Idlers, JoinsAtOnce, Load, Media, Meeting
 from bench.processes import RESULTS
 
 RUNS: Final = 3
@@ -19,7 +19,11 @@ LOADS: Final[dict[str, Load]] = {
     "video-1": Media("video", 1),
     "video-10": Media("video", 10),
     "video-50": Media("video", 50),
+    "video-50-of-550": Media("video", 50, bystanders=500),
+    "video-200": Media("video", 200, checked_every=8),
+    "flood-50": Flood(50),
     "audio-100": Media("audio", 100),
+    "meeting-10": Meeting(10),
     "join-at-once": JoinsAtOnce(),
     "idle-two": Idlers(single=False),
     "idle-one": Idlers(single=True),
@@ -50,8 +54,20 @@ ROWS: Final = (
     Row("video-50", "delay_p50_ms", "  one-way delay p50, ms", 2.7),
     Row("video-50", "delay_p99_ms", "  one-way delay p99, ms", 7.4, 5),
     Row("video-50", "per_wake_up", "  inbound packets per wake-up"),
+    Row("video-50-of-550", "packet_us", "the same beside 500 idle participants: CPU µs"),
+    Row("video-50-of-550", "delay_p50_ms", "  one-way delay p50, ms"),
+    Row("video-50-of-550", "delay_p99_ms", "  one-way delay p99, ms"),
+    Row("video-50-of-550", "delay_p999_ms", "  one-way delay p99.9, ms"),
+    Row("video-200", "packet_us", "video 1 → 200: CPU µs per packet out"),
+    Row("video-200", "delay_p50_ms", "  one-way delay p50, ms"),
+    Row("video-200", "delay_p99_ms", "  one-way delay p99, ms"),
+    Row("flood-50", "packet_us", "video 1 → 50, as fast as it goes: CPU µs", None, 5.5),
+    Row("flood-50", "packets_out", "  packets out per second"),
     Row("audio-100", "packet_us", "Opus 1 → 100: CPU µs per packet out", 39),
     Row("audio-100", "per_wake_up", "  inbound packets per wake-up"),
+    Row("meeting-10", "packet_us", "meeting of 10: CPU µs per packet out", 40),
+    Row("meeting-10", "delay_p50_ms", "  one-way delay p50, ms", 0.53),
+    Row("meeting-10", "delay_p99_ms", "  one-way delay p99, ms", 2.0),
     Row("idle-two", "join_p50_ms", "50 joins in turn, two connections: p50 ms", 8.0, 25),
     Row("idle-two", "join_p99_ms", "  slowest, ms", 21.6),
     Row("idle-two", "join_cpu_ms", "  CPU ms each", 9.6),

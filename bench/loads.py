@@ -18,6 +18,9 @@ PATIENCE_SECONDS: Final = 15.0
 
 JOINS: Final = 50
 IDLE_PARTICIPANTS: Final = 100
+BYSTANDERS_IN_A_ROOM: Final = 50
+
+_QUANTILES: Final = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
 
 
 class Load(Protocol):
@@ -29,37 +32,64 @@ class Load(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One publishes ("video" or "audio"), all others subscribe; everybody has two connections."""
+    """One publishes ("video" or "audio"), all others subscribe; everybody has two connections.
+
+    Of every `checked_every` subscribers one looks at what it gets; the kernel counts what the others get. `bystanders`
+    are in other rooms and do nothing.
+    """
 
     kind: str
     subscribers: int
+    checked_every: int = 1
+    bystanders: int = 0
 
     def measure(self) -> dict[str, float]:
         """Return what a packet costs, how long it takes, and whether the load was what it should be."""
-        with start_server() as (server, url), run("visitors", url, "publisher") as publisher:
-            publisher.ask(do="join", count=1, at_once=False, single=False)
-            with run("visitors", url, "subscriber") as subscribers:
-                subscribers.ask(do="join", count=self.subscribers, at_once=False, single=False)
-                publisher.ask(do="publish", kind=self.kind)
-                wait_for_media(subscribers)
-                time.sleep(SETTLING_SECONDS)
-                publisher.ask(do="count")
-                subscribers.ask(do="count")
-                before = server.ask()
-                shares = cpu_shares(server, [publisher, subscribers])
-                after, sent, came = server.ask(), publisher.ask(do="count"), subscribers.ask(do="count")
-        if came["wrong"]:
-            raise SystemExit(f"{came['wrong']} packets arrived otherwise than they were sent")
-        delays = came["delays"]
-        return shares | {
-            "packet_us": shares["server_percent"] / 100 * WINDOW_SECONDS * 1e6 / came["received"],
-            "packets_in": sent["sent"] / WINDOW_SECONDS,
-            "packets_out": came["received"] / WINDOW_SECONDS,
-            "lost": came["lost"],
-            "per_wake_up": (after["received"] - before["received"]) / (after["wake_ups"] - before["wake_ups"]),
-            "delay_p50_ms": quantile(delays, 0.5) * 1e3 if delays else 0.0,
-            "delay_p99_ms": quantile(delays, 0.99) * 1e3 if delays else 0.0,
-        }
+        with (
+            start_server() as (server, url),
+            run("visitors", url, "bystander") as bystanders,
+            run("visitors", url, "publisher") as publisher,
+            run("visitors", url, "subscriber") as subscribers,
+        ):
+            for number in range(self.bystanders // BYSTANDERS_IN_A_ROOM):
+                bystanders.ask(do="join", count=BYSTANDERS_IN_A_ROOM, at_once=True, room=f"idle-{number}")
+            publisher.ask(do="join", count=1)
+            subscribers.ask(do="join", count=self.subscribers, checked_every=self.checked_every)
+            publisher.ask(do="publish", kind=self.kind)
+            return watch_media(server, publisher, subscribers, [bystanders])
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """One publishes as much video as the server can take; one gets it back, and the kernel counts what all others get."""
+
+    subscribers: int
+
+    def measure(self) -> dict[str, float]:
+        """Return what a packet costs when there is always another."""
+        with (
+            start_server() as (server, url),
+            run("visitors", url, "publisher") as publisher,
+            run("visitors", url, "subscriber") as subscribers,
+        ):
+            publisher.ask(do="join", count=2)
+            subscribers.ask(do="join", count=self.subscribers - 1, checked_every=self.subscribers)
+            publisher.ask(do="publish", kind="flood")
+            return watch_media(server, publisher, subscribers)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """All publish audio and a small picture, and get those of all others."""
+
+    participants: int
+
+    def measure(self) -> dict[str, float]:
+        """Return what a packet costs, how long it takes, and whether the load was what it should be."""
+        with start_server() as (server, url), run("visitors", url, "visitor") as visitors:
+            visitors.ask(do="join", count=self.participants, low=True)
+            visitors.ask(do="publish", kind="meeting")
+            return watch_media(server, visitors, visitors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +100,7 @@ class JoinsAtOnce:
         """Return how long the joins took, and what they cost."""
         with start_server() as (server, url), run("visitors", url, "visitor") as visitors:
             before = server.cpu_seconds
-            seconds = visitors.ask(do="join", count=JOINS, at_once=True, single=False)
+            seconds = visitors.ask(do="join", count=JOINS, at_once=True)
             return {
                 "slowest_ms": max(seconds) * 1e3,
                 "p50_ms": median(seconds) * 1e3,
@@ -89,12 +119,12 @@ class Idlers:
         """Return what the joins took, the memory that each keeps, and what it costs that they are there."""
         with start_server() as (server, url), run("visitors", url, "visitor") as visitors:
             empty = server.resident_bytes
-            visitors.ask(do="join", count=1, at_once=False, single=self.single)  # what is made once, is made now
+            visitors.ask(do="join", count=1, single=self.single)  # what is made once, is made now
             time.sleep(SETTLING_SECONDS)
             first, before = server.resident_bytes, server.cpu_seconds
-            seconds = visitors.ask(do="join", count=JOINS, at_once=False, single=self.single)
+            seconds = visitors.ask(do="join", count=JOINS, single=self.single)
             joins = server.cpu_seconds - before
-            visitors.ask(do="join", count=IDLE_PARTICIPANTS - JOINS - 1, at_once=False, single=self.single)
+            visitors.ask(do="join", count=IDLE_PARTICIPANTS - JOINS - 1, single=self.single)
             time.sleep(SETTLING_SECONDS)
             grown = server.resident_bytes - first
             return cpu_shares(server, [visitors]) | {
@@ -104,6 +134,32 @@ class Idlers:
                 "empty_mib": empty / 2**20,
                 "participant_kib": grown / (IDLE_PARTICIPANTS - 1) / 2**10,
             }
+
+
+def watch_media(
+    server: Process, publisher: Process, subscribers: Process, others: Sequence[Process] = ()
+) -> dict[str, float]:
+    """Watch what goes from one process to the other for a window, once it has come to all."""
+    wait_for_media(subscribers)
+    time.sleep(SETTLING_SECONDS)
+    processes = list(dict.fromkeys((publisher, subscribers)))
+    for process in processes:
+        process.ask(do="count")
+    before = server.ask()
+    shares = cpu_shares(server, [*processes, *others])
+    after, counts = server.ask(), [process.ask(do="count") for process in processes]
+    if any(count["wrong"] for count in counts):
+        raise SystemExit("packets arrived otherwise than they were sent")
+    received = sum(count["received"] for count in counts)
+    delays = sorted(delay for count in counts for delay in count["delays"])
+    return shares | {
+        "packet_us": shares["server_percent"] / 100 * WINDOW_SECONDS * 1e6 / received,
+        "packets_in": sum(count["sent"] for count in counts) / WINDOW_SECONDS,
+        "packets_out": received / WINDOW_SECONDS,
+        "lost": sum(count["lost"] for count in counts),
+        "per_wake_up": (after["received"] - before["received"]) / (after["wake_ups"] - before["wake_ups"]),
+        **{f"delay_{name}_ms": quantile(delays, share) * 1e3 if delays else 0.0 for name, share in _QUANTILES.items()},
+    }
 
 
 @contextmanager

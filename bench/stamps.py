@@ -1,5 +1,6 @@
 """How long packets take: the publisher writes into each when it was sent, the kernel tells subscribers when it came."""
 
+import ctypes
 import socket
 import struct
 import time
@@ -15,10 +16,26 @@ from rtp.payload.vp8 import parse_vp8
 from rtp.units import Address
 from sfu.transport.connection import MediaSink
 from triforium.visitor import CALL_PLAN, MediaPlan
+from triforium.visitor.samples import samples
 
 _STAMP: Final = struct.Struct("!Q")  # Unix nanoseconds, at the end of the payload, where samples have filling
+_INSTRUCTION: Final = struct.Struct("=HBBI")  # linux/filter.h: code, jump if true, jump if false, operand
+_LOAD_BYTE, _AND, _IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
+_WITHOUT_RTP: Final = (  # the UDP header has 8 bytes; RFC 7983 §7, RFC 5761 §4
+    (_LOAD_BYTE, 0, 0, 8),
+    (_AND, 0, 0, 0xC0),
+    (_IF_EQUAL, 0, 4, 0x80),  # else it is not RTP or RTCP
+    (_LOAD_BYTE, 0, 0, 9),
+    (_AND, 0, 0, 0xE0),
+    (_IF_EQUAL, 1, 0, 0xC0),  # RTCP
+    (_RETURN, 0, 0, 0),
+    (_RETURN, 0, 0, 0xFFFF_FFFF),
+)
+_MEMORY: Final = struct.Struct("=9I")  # linux/sock_diag.h: the last is what was dropped
 _TIMESPEC: Final = struct.Struct("@ll")  # seconds, nanoseconds
 SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; the socket module has no name for it
+SO_ATTACH_FILTER: Final = 26
+SO_MEMINFO: Final = 55
 MAX_DATAGRAM_BYTES: Final = 2_048
 RECEIVE_BUFFER_BYTES: Final = 1 << 20  # the default holds 92 packets, less than a second of video
 
@@ -39,9 +56,20 @@ STAMPED_CALL_PLAN: Final = StampedPlan(
     video_bursts=CALL_PLAN.video_bursts,
     video_payload_bytes=CALL_PLAN.video_payload_bytes,
 )
+LOW_LAYER_PLAN: Final = StampedPlan(audio_packets_per_second=50, video_frames_per_second=30, video_payload_bytes=600)
+"""What one sends in a meeting whose pictures are small: 50 packets of sound and 30 of video each second."""
 
-_AUDIO: Final = frozenset(payload for payload in CALL_PLAN.known_payloads() if len(payload) < MAX_DATAGRAM_BYTES // 2)
-_VIDEO: Final = frozenset(payload[: -_STAMP.size] for payload in CALL_PLAN.known_payloads() - _AUDIO)
+SINGLE_PACKETS_PLAN: Final = StampedPlan(video_frames_per_second=1_000, video_payload_bytes=1_150)
+"""Frames of one packet, for a source that has a pace of its own."""
+
+_AUDIO: Final = frozenset(samples("opus").frames)
+_VIDEO: Final = frozenset(
+    payload[: -_STAMP.size]
+    for plan in (CALL_PLAN, LOW_LAYER_PLAN, SINGLE_PACKETS_PLAN)
+    for number in range(len(samples("vp8 ").frames))
+    for burst in range(len(plan.video_bursts))
+    for payload in plan.video_frame(number, burst)
+)
 
 
 class KernelTimedSocket:
@@ -85,6 +113,22 @@ class KernelTimedSocket:
     def close(self) -> None:
         """Close the kernel's socket."""
         self._socket.close()
+
+
+class CountingSocket(KernelTimedSocket):
+    """A socket that RTP does not get through: the kernel counts it, and nobody is woken."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        program = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in _WITHOUT_RTP))
+        attached = struct.pack("HP", len(_WITHOUT_RTP), ctypes.addressof(program))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
+
+    @property
+    def packets(self) -> int:
+        """How many packets of RTP have come."""
+        memory = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMORY.size)
+        return int(_MEMORY.unpack(memory)[-1])
 
 
 class Tap:

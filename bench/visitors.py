@@ -1,29 +1,64 @@
 """Participants in a process of their own, told what to do by JSON lines on standard input.
 
-{"do": "join", "count": 50, "at_once": false, "single": false}   → seconds from connecting to media, of each
-{"do": "publish", "kind": "video"}                               → the first of them publishes
-{"do": "count"}                                                  → what was sent and received since the last count
+{"do": "join", "count": 50}      → seconds from connecting to media, of each; what else it takes is told at `join`
+{"do": "publish", "kind": "video"}  → the first of them publishes
+{"do": "count"}                  → what was sent and received since the last count
 """
 
 import gc
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from random import SystemRandom
 from typing import Final
 
 import trio
 
-from bench.stamps import STAMPED_CALL_PLAN, KernelTimedSocket, Tap
+from bench.stamps import (
+    LOW_LAYER_PLAN,
+    SINGLE_PACKETS_PLAN,
+    STAMPED_CALL_PLAN,
+    CountingSocket,
+    KernelTimedSocket,
+    StampedPlan,
+    Tap,
+)
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.config import DEVELOPMENT_KEYS
 from triforium.visitor import Publication, Visitor, open_visitor, real_world
 from triforium.visitor.link import Link
+from triforium.visitor.sources import Vp8Source
 
 PATIENCE_SECONDS: Final = 30.0
+WINDOW_PACKETS: Final = 64
+"""On their way to the server and back, when it is to have as much as it can take: half of what it takes in one go."""
+
+STALLED_BEATS: Final = 500
+"""Of a millisecond, without room: what is on its way was lost, as are the first packets, which nobody is ready for."""
+
+
+class WindowedSource(Vp8Source):
+    """As much video as fits a window, whenever there is room in it. `come()` says how many packets have come back."""
+
+    def __init__(self, come: Callable[[], int]) -> None:
+        super().__init__(SINGLE_PACKETS_PLAN, SystemRandom())
+        self._come = come
+        self._packets = self._empty = 0
+
+    def next_burst(self) -> list[bytes]:
+        """Return frames of one packet each, none if the window is full."""
+        room = WINDOW_PACKETS - (self._packets - self._come())
+        self._empty = 0 if room > 0 else self._empty + 1
+        if self._empty > STALLED_BEATS:
+            self._packets = self._come()
+            return []
+        self._packets += max(0, room)
+        return [payload for _ in range(room) for payload in super(WindowedSource, self).next_burst()]
 
 
 class Visitors:
@@ -33,44 +68,74 @@ class Visitors:
         self._url = url
         self._names = (f"{name}-{number}" for number in count(1))
         self._nursery = nursery
-        self._world = replace(real_world(), open_socket=KernelTimedSocket)
+        self._world = real_world()
         self._visitors: list[Visitor] = []
+        self._checked: list[Visitor] = []
         self._publications: list[Publication] = []
         self._taps: list[Tap] = []
+        self._counters: list[CountingSocket] = []
         self._counted = {"sent": 0, "received": 0, "lost": 0, "wrong": 0}
 
-    async def join(self, number: int, *, at_once: bool, single: bool) -> list[float]:
-        """Let participants join, one after the other or all at once; return how long each took to be connected."""
-        seconds: list[float] = []
+    async def join(
+        self,
+        number: int,
+        *,
+        at_once: bool = False,
+        single: bool = False,
+        room: str = "bench",
+        checked_every: int = 1,
+        low: bool = False,
+    ) -> list[float]:
+        """Let participants join, one after the other or all at once; return how long each took to be connected.
 
-        async def join_one() -> None:
-            seconds.append(await self._nursery.start(self._visit, single))
+        Of every `checked_every` of them one checks all that it gets, and the media of the others are only counted.
+        `low` is for a meeting: each publishes as much as one with a small picture does.
+        """
+        seconds: list[float] = []
+        plan = LOW_LAYER_PLAN if low else STAMPED_CALL_PLAN
+
+        async def join_one(index: int) -> None:
+            is_checked = index % checked_every == 0
+            seconds.append(await self._nursery.start(self._visit, room, plan, single, is_checked))
 
         async with trio.open_nursery() as joining:
-            for _ in range(number):
+            for index in range(number):
                 if at_once:
-                    joining.start_soon(join_one)
+                    joining.start_soon(join_one, index)
                 else:
-                    await join_one()
+                    await join_one(index)
         for visitor in self._visitors:
             await visitor.wait_until(partial(is_complete, visitor, single=single))
-        self._taps = [tap(visitor) for visitor in self._visitors]
+        self._taps = [tap(visitor) for visitor in self._checked]
         gc.collect()
         gc.freeze()
         return seconds
 
     async def publish(self, kind: str) -> None:
-        """Let the first participant publish."""
-        visitor = self._visitors[0]
-        publication = await (visitor.publish_video() if kind == "video" else visitor.publish_audio())
-        self._publications.append(publication)
+        """Let the first participant publish: "video", "audio", or "flood", which the second has to get.
+
+        In a "meeting" everybody publishes audio and video.
+        """
+        first = self._visitors[0]
+        if kind == "video":
+            self._publications.append(await first.publish_video())
+        elif kind == "audio":
+            self._publications.append(await first.publish_audio())
+        elif kind == "flood":
+            echo = self._taps[1]
+            self._publications.append(await first.publish_video(media=WindowedSource(lambda: echo.packets)))
+        elif kind == "meeting":
+            for visitor in self._visitors:
+                self._publications += [await visitor.publish_audio(), await visitor.publish_video()]
+        else:
+            raise SystemExit(f"nobody publishes {kind}")
 
     def count(self) -> dict[str, object]:
         """Return what was sent, received, lost and not as sent since the last call, and the delays in ascending order."""
         tracks = [track.statistics() for visitor in self._visitors for track in visitor.received.values()]
         now = {
             "sent": sum(publication.sender.packets for publication in self._publications),
-            "received": sum(tap.packets for tap in self._taps),
+            "received": sum(each.packets for each in (*self._taps, *self._counters)),
             "lost": sum(track.lost for track in tracks),
             "wrong": sum(tap.wrong for tap in self._taps),
         }
@@ -79,26 +144,43 @@ class Visitors:
             each.delays.clear()
         since = {name: number - self._counted[name] for name, number in now.items()}
         self._counted = now
-        silent = sum(not each.packets for each in self._taps)
+        heard = sum(each.packets > 0 for each in (*self._taps, *self._counters))
+        silent = len(self._visitors) - heard
         return {**since, "silent": silent, "delays": delays}
 
-    async def _visit(self, single: bool, *, task_status: trio.TaskStatus[float]) -> None:  # noqa: FBT001 - start() passes no keywords
+    async def _visit(
+        self,
+        room: str,
+        plan: StampedPlan,
+        single: bool,  # noqa: FBT001 - start() passes no keywords
+        is_checked: bool,  # noqa: FBT001 - as above
+        *,
+        task_status: trio.TaskStatus[float],
+    ) -> None:
+        open_socket = KernelTimedSocket if is_checked else self._open_counter
         identity = next(self._names)
-        grant = VideoGrant(room_join=True, room="bench")
+        grant = VideoGrant(room_join=True, room=room)
         key, secret = next(iter(DEVELOPMENT_KEYS.items()))
         token = tokens.mint(
             Claims(identity=Identity(identity), video=grant), key, secret, wall=time.time(), lifetime_seconds=3600
         )
         began_at = trio.current_time()
         async with open_visitor(
-            self._world, self._url, token, single_connection=single, plan=STAMPED_CALL_PLAN
+            replace(self._world, open_socket=open_socket), self._url, token, single_connection=single, plan=plan
         ) as visitor:
             await visitor.wait_connected()
             assert visitor.connected_at is not None, "just waited for"
             self._visitors.append(visitor)
+            if is_checked:
+                self._checked.append(visitor)
             task_status.started(visitor.connected_at - began_at)
             await visitor.wait_over()
             raise SystemExit(f"{identity} was thrown out: {visitor.disconnect_reason}, {visitor.connection_errors}")
+
+    def _open_counter(self, host: str, port: int) -> CountingSocket:
+        counter = CountingSocket(host, port)
+        self._counters.append(counter)
+        return counter
 
 
 def links(visitor: Visitor) -> list[Link]:
@@ -123,9 +205,9 @@ async def main(url: str, name: str) -> None:
         visitors = Visitors(url, name, nursery)
         while line := await trio.to_thread.run_sync(sys.stdin.readline):
             match json.loads(line):
-                case {"do": "join", "count": number, "at_once": at_once, "single": single}:
+                case {"do": "join", "count": number, **how}:
                     with trio.fail_after(PATIENCE_SECONDS):
-                        answer: object = await visitors.join(number, at_once=at_once, single=single)
+                        answer: object = await visitors.join(number, **how)
                 case {"do": "publish", "kind": kind}:
                     await visitors.publish(kind)
                     answer = "published"
