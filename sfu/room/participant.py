@@ -3,7 +3,7 @@
 import contextvars
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -217,6 +217,8 @@ class Participant:
             self.subscriber.unsubscribe(sid)
         for track in steps.subscribe:
             self.subscriber.subscribe(track, self.wishes.settings(track.sid))
+        if self.grant.may_subscribe:
+            self._give_up(tracks)
 
     def forget_track(self, sid: TrackSid) -> None:
         """A track is gone for good: what was wished and told of it means nothing more."""
@@ -389,6 +391,15 @@ class Participant:
 
     # Privates
 
+    def _give_up(self, existing: Collection[TrackSid]) -> None:
+        """Tell of tracks that were asked for long ago, and are not there; see to it that the others are looked at."""
+        due = self.wishes.gives_up_at
+        for sid in self.wishes.give_up(existing, trio.current_time()):
+            response = rtc.SubscriptionResponse(track_sid=sid, err=models.SE_TRACK_NOTFOUND)
+            self.tell(rtc.SignalResponse(subscription_response=response))
+        if self.wishes.gives_up_at < due:
+            self.tracks_changed.notify()
+
     def _tell_permission(self, track: MediaTrack) -> None:
         """Say whether the participant may have a track that it wants: at first, and when that changes."""
         allowed = self._room.may_have(self, track)
@@ -438,7 +449,8 @@ class Participant:
         """Subscribe and unsubscribe as tracks come and go: here, so that a fault ends this participant only."""
         seen = 0
         while True:
-            await self.tracks_changed.wait_changed(seen)
+            with trio.move_on_at(self.wishes.gives_up_at):
+                await self.tracks_changed.wait_changed(seen)
             seen = self.tracks_changed.version
             self.reconcile()
 

@@ -1,6 +1,6 @@
 """What a participant wants of what others publish, and the steps from what it has to that."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +10,10 @@ from sfu.model import TrackSid
 
 MAX_REMEMBERED_TRACKS: Final = 4096
 """Wishes may come before their tracks, and for tracks that never come: the oldest are forgotten."""
+
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a track that is asked for by its id, and does not exist, is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,21 @@ class Wishes:
         self._automatic = automatic
         self._explicit: dict[TrackSid, bool] = {}
         self._settings: dict[TrackSid, TrackSettings] = {}
+        self._missing_since: dict[TrackSid, float] = {}
+
+    @property
+    def gives_up_at(self) -> float:
+        """When `give_up` is wanted next: the time at which a track that is still missing is given up."""
+        return min(self._missing_since.values(), default=float("inf")) + PATIENCE_SECONDS
+
+    def give_up(self, existing: Collection[TrackSid], now: float) -> list[TrackSid]:
+        """Look for tracks that were asked for by their ids; return those that never came, wanted from now on no more."""
+        missing = [sid for sid, wanted in self._explicit.items() if wanted and sid not in existing]
+        self._missing_since = {sid: self._missing_since.get(sid, now) for sid in missing}
+        given_up = [sid for sid, since in self._missing_since.items() if now >= since + PATIENCE_SECONDS]
+        for sid in given_up:
+            self.forget(sid)
+        return given_up
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
         """Note what the participant said of a track, which need not exist yet."""
@@ -63,6 +82,7 @@ class Wishes:
         """Forget a track that is gone for good."""
         self._explicit.pop(sid, None)
         self._settings.pop(sid, None)
+        self._missing_since.pop(sid, None)
 
 
 def plan(wishes: Wishes, available: Mapping[TrackSid, MediaTrack], subscribed: Iterable[TrackSid]) -> Steps:

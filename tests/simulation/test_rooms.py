@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, VideoQuality
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, SubscriptionError, TrackSource, VideoQuality
 from livekit.protocol.rtc import (
     LeaveRequest,
     MuteTrackRequest,
@@ -580,3 +580,17 @@ async def test_who_does_not_read_what_is_said_is_cut_off_and_nobody_else_waits(a
             await wait_until(lambda: house.identities() == {"alice", "bob"})
             assert trio.current_time() < 40
         assert not any(track.muted for track in bob.participants["alice"].tracks)
+
+
+@both_layouts
+async def test_who_asks_for_a_track_that_never_comes_is_told_after_a_minute(autojump_clock, single) -> None:
+    async with open_call(single=single) as (_house, alice, bob):
+        await bob.wait_connected()
+        asked_at = trio.current_time()
+        bob.subscribe("TR_neverseen")
+        await bob.wait_until(lambda: sent(bob, "subscription_response"))
+        assert trio.current_time() - asked_at == pytest.approx(60, abs=0.1)
+        (told,) = sent(bob, "subscription_response")
+        assert (told.track_sid, told.err) == ("TR_neverseen", SubscriptionError.SE_TRACK_NOTFOUND)
+        audio = await alice.publish_audio()
+        await bob.wait_until(flows(bob, audio.sid))
