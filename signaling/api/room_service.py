@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+import trio
 from google.protobuf.message import Message
 from livekit.protocol import models
 from livekit.protocol.room import (
@@ -114,12 +115,15 @@ class RoomService:
             raise InnerError(ErrorCode.UNAVAILABLE, str(error)) from error
         return room_info(room)
 
-    def list_rooms(self, request: ListRoomsRequest) -> ListRoomsResponse:
+    async def list_rooms(self, request: ListRoomsRequest) -> ListRoomsResponse:
         """Return the rooms that are open: those of the names given, or all."""
         names = set(request.names)
-        return ListRoomsResponse(
-            rooms=[room_info(room) for room in self.rooms if not room.closed and (not names or room.name in names)]
-        )
+        response = ListRoomsResponse()
+        for room in self.rooms:
+            if not room.closed and (not names or room.name in names):
+                response.rooms.append(room_info(room))
+            await trio.lowlevel.checkpoint()  # media goes first: one at a time
+        return response
 
     async def delete_room(self, request: DeleteRoomRequest) -> DeleteRoomResponse:
         """Close a room; everybody in it has been told when this returns. Raises TwirpError."""
@@ -128,11 +132,15 @@ class RoomService:
         await room.wait_closed()
         return DeleteRoomResponse()
 
-    def list_participants(self, request: ListParticipantsRequest) -> ListParticipantsResponse:
+    async def list_participants(self, request: ListParticipantsRequest) -> ListParticipantsResponse:
         """Return who is in a room; nobody, if there is no such room."""
         room = self.rooms.find(RoomName(request.room))
-        people = room.participants.values() if room is not None else ()
-        return ListParticipantsResponse(participants=[participant_info(each) for each in people])
+        response = ListParticipantsResponse()
+        for participant in list(room.participants.values()) if room is not None else ():
+            if not participant.has_left:
+                response.participants.append(participant_info(participant))
+            await trio.lowlevel.checkpoint()  # media goes first: one at a time
+        return response
 
     def get_participant(self, request: RoomParticipantIdentity) -> models.ParticipantInfo:
         """Return somebody. Raises TwirpError."""

@@ -5,11 +5,12 @@ descriptors. A service says of each method who may call it and what to do.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+import trio
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import MessageToDict, Parse, ParseError
 from google.protobuf.message import DecodeError, Message
@@ -140,7 +141,7 @@ class TwirpServer:
         if not isinstance(response, Message):
             response = await response
         if is_json:
-            await exchange.respond(200, _to_json(response), content_type=_JSON)
+            await exchange.respond(200, await _to_json(response), content_type=_JSON)
         else:  # named even where there is no body: an empty message is one
             body = response.SerializeToString()
             await exchange.respond(200, body, headers={"Content-Type": _PROTOBUF})
@@ -184,10 +185,27 @@ def _denied() -> TwirpError:
     return TwirpError(ErrorCode.UNAUTHENTICATED, "permissions denied")
 
 
-def _to_json(message: Message) -> bytes:
-    """Write a message as LiveKit's server does: every field, by its name in the protocol, absent messages as null."""
+async def _to_json(message: Message) -> bytes:
+    """Write a message as LiveKit's server does: every field, by its name in the protocol, absent messages as null.
+
+    Lists of messages, which may be as long as a room has people, are written one at a time: media goes first.
+    """
+    rest = type(message)()
+    rest.CopyFrom(message)
+    lists: dict[str, list[dict[str, object]]] = {}
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_MESSAGE and isinstance(value, Sequence):
+            rest.ClearField(field.name)
+            lists[field.name] = written = []
+            for each in value:
+                written.append(_to_dict(each))
+                await trio.lowlevel.checkpoint()
+    return _dump(_to_dict(rest) | lists).encode()
+
+
+def _to_dict(message: Message) -> dict[str, object]:
     fields = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return _dump(_with_nulls(message, fields)).encode()
+    return _with_nulls(message, fields)
 
 
 def _with_nulls(message: Message, fields: dict[str, object]) -> dict[str, object]:

@@ -563,9 +563,9 @@ def odd_requests(method: MethodDescriptor) -> Iterator[dict[str, object]]:
             yield whole | {name: value}
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.full_name)
+@pytest.mark.parametrize("method", list(SERVICES[0].methods), ids=lambda method: method.name)
 async def test_odd_requests_are_answered_and_harm_nobody_else(autojump_clock, method) -> None:
-    path = f"{method.containing_service.name}/{method.name}"
+    path = f"RoomService/{method.name}"
     async with open_api() as (house, api), house.visitor("bob", single=True) as bob:
         await bob.wait_connected()
         for number, fields in enumerate(odd_requests(method)):
