@@ -52,25 +52,18 @@ from rtp.sctp.outputs import (
     AssociationClosed,
     AssociationState,
     AssociationUp,
-    MessageReceived,
     SctpOutput,
     SctpStatistics,
     SendPacket,
-    StreamDrained,
-    StreamReset,
 )
 from rtp.sctp.packet import MAX_CHUNK_BYTES, Packet, parse_packet, serialize_packets
 from rtp.sctp.parameters import (
     CauseCode,
-    OutgoingResetRequest,
     Parameter,
-    ReconfigResponse,
-    ResetResult,
     describe_causes,
 )
 from rtp.sctp.queue import OutgoingMessage
-from rtp.sctp.reconfig import StreamResets
-from rtp.sctp.streams import Message
+from rtp.sctp.transfer import Transfer, TransferChunk, is_due
 
 MAX_STREAM: Final = 65534
 """RFC 8831 §6.2: 65535 is reserved."""
@@ -101,13 +94,12 @@ class SctpAssociation:
         self._rto = RetransmissionTimeout()
         self._drops: Counter[Drop] = Counter()
         self._peer: PeerState | None = None
-        self._inbound: Inbound | None = None  # only while ESTABLISHED
+        self._transfer: Transfer | None = None  # only while ESTABLISHED
         self._outbound = Outbound(initial_tsn, self._rto, self._drops)
-        self._resets = StreamResets(initial_tsn)
         self._packets: list[bytes] = []  # to be sent as they are
         self._control: list[bytes] = []  # chunks for the peer, to be put into packets
         self._events: list[SctpOutput] = []
-        self._packets_received = self._packets_sent = self._messages_received = 0
+        self._packets_received = self._packets_sent = 0
 
     def connect(self, now: float) -> list[SctpOutput]:
         """Send INIT, unless the association has begun: the peer may always be first."""
@@ -131,8 +123,8 @@ class SctpAssociation:
             self._receive_chunk(chunk, now)
             if isinstance(chunk, UnknownChunk) and chunk.ends_packet:
                 break
-        if self._inbound is not None:
-            self._inbound.packet_done(now)
+        if self._transfer is not None:
+            self._transfer.inbound.packet_done(now)
         return self._flush(now)
 
     def send(
@@ -190,13 +182,13 @@ class SctpAssociation:
 
     def hold(self, size: int) -> None:
         """Count `size` bytes of messages received against the receive window: they have not been passed on yet."""
-        if self._inbound is not None:
-            self._inbound.hold(size)
+        if self._transfer is not None:
+            self._transfer.inbound.hold(size)
 
     def release(self, size: int, now: float) -> list[SctpOutput]:
         """Give back what `hold` took; tell the peer if that opens the window notably."""
-        if self._inbound is not None:
-            self._inbound.release(size)
+        if self._transfer is not None:
+            self._transfer.inbound.release(size)
         return self._flush(now)
 
     def close(self) -> list[SctpOutput]:
@@ -208,25 +200,19 @@ class SctpAssociation:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is wanted; None: not until something else has happened."""
-        times = [self._handshake.next_timeout_at]
-        if self._inbound is not None:
-            times += [self._inbound.next_sack_at, self._outbound.next_timeout_at, self._resets.next_retry_at]
+        times = [self._handshake.next_timeout_at, self._transfer.next_timeout() if self._transfer else None]
         return min((time for time in times if time is not None), default=None)
 
     def handle_timeout(self, now: float) -> list[SctpOutput]:
         """Do what is due: a delayed SACK, or sending again. Harmless if early."""
-        if _is_due(self._handshake.next_timeout_at, now):
+        if is_due(self._handshake.next_timeout_at, now):
             packet = self._handshake.retry(now)
             if packet is None:
                 self._end("the peer did not answer")
             else:
                 self._packets.append(packet)
-        if self._inbound is not None and _is_due(self._inbound.next_sack_at, now):
-            self._inbound.is_sack_due = True
-        if self._inbound is not None and _is_due(self._resets.next_retry_at, now):
-            self._control += [chunk.serialize() for chunk in self._resets.retry(now + self._rto.seconds)]
-        if self._inbound is not None and _is_due(self._outbound.next_timeout_at, now):
-            self._outbound.handle_timeout(now)
+        if self._transfer is not None:
+            self._transfer.handle_timeout(now)
             if self._outbound.expiries > MAX_RETRANSMITS:
                 self._abort(CauseCode.USER_INITIATED_ABORT, "the peer acknowledges nothing")
         return self._flush(now)
@@ -238,11 +224,10 @@ class SctpAssociation:
             state=self.state,
             packets_received=self._packets_received,
             packets_sent=self._packets_sent,
-            messages_received=self._messages_received,
             retransmissions=outbound.retransmissions,
             abandoned_messages=outbound.abandoned_messages,
             congestion_window=outbound.window.bytes,
-            receive_window=self._inbound.window_bytes if self._inbound else RECEIVE_WINDOW_BYTES,
+            receive_window=self._transfer.inbound.window_bytes if self._transfer else RECEIVE_WINDOW_BYTES,
             queued_bytes=outbound.queue.bytes,
             flight_bytes=outbound.flight_bytes,
             outstanding_chunks=outbound.outstanding,
@@ -268,11 +253,13 @@ class SctpAssociation:
         match chunk:
             case Data() if self.state is AssociationState.COOKIE_ECHOED and self._peer is not None:
                 self._receive_established(chunk, self._establish(self._peer), now)
+            case Data() | Sack() | ForwardTsn() | Reconfig() if self._transfer is not None:
+                self._receive_established(chunk, self._transfer, now)
+            case Shutdown() if self._transfer is not None:
+                self._control.append(ShutdownAck().serialize())
+                self._end("the peer shut down")
             case Data() | Sack() | ForwardTsn() | Reconfig() | Shutdown():
-                if self._inbound is None:
-                    self._drops[Drop.UNEXPECTED] += 1
-                else:
-                    self._receive_established(chunk, self._inbound, now)
+                self._drops[Drop.UNEXPECTED] += 1
             case Init():
                 self._receive_init_ack(chunk, now) if chunk.is_ack else self._receive_init(chunk, now)
             case CookieEcho():
@@ -334,15 +321,14 @@ class SctpAssociation:
         mine = self._peer
         return mine is not None and (mine.tag, mine.initial_tsn) == (peer.tag, peer.initial_tsn)
 
-    def _establish(self, peer: PeerState) -> Inbound:
+    def _establish(self, peer: PeerState) -> Transfer:
         self._handshake.stop()
         self._peer = peer
-        self._inbound = inbound = Inbound(peer.initial_tsn, self._max_message_size, self._drops)
-        self._outbound.start(peer)
-        self._resets.start(peer.initial_tsn)
+        inbound = Inbound(peer.initial_tsn, self._max_message_size, self._drops)
+        self._transfer = Transfer(peer, inbound, self._outbound, self._rto)
         self.state = AssociationState.ESTABLISHED
         self._events.append(AssociationUp())
-        return inbound
+        return self._transfer
 
     def _receive_ended(self, chunk: Chunk) -> None:
         if isinstance(chunk, Shutdown):
@@ -350,55 +336,14 @@ class SctpAssociation:
         else:
             self._drops[Drop.UNEXPECTED] += 1
 
-    def _receive_established(
-        self, chunk: Data | Sack | ForwardTsn | Reconfig | Shutdown, inbound: Inbound, now: float
-    ) -> None:
-        match chunk:
-            case Data():
-                if not chunk.data:
-                    self._abort(CauseCode.NO_USER_DATA, "the peer sent DATA with nothing in it")  # RFC 9260 §6.2
-                    return
-                try:
-                    self._deliver(inbound.receive_data(chunk))
-                except RemoteProtocolError as error:
-                    self._abort(CauseCode.PROTOCOL_VIOLATION, str(error))
-            case Sack():
-                self._outbound.receive_sack(chunk, now)
-            case ForwardTsn():
-                self._deliver(inbound.receive_forward_tsn(chunk))
-            case Reconfig():
-                self._receive_reconfig(chunk, inbound)
-            case Shutdown():
-                self._control.append(ShutdownAck().serialize())
-                self._end("the peer shut down")
-            case _:
-                assert_never(chunk)
-
-    def _deliver(self, messages: list[Message]) -> None:
-        for message in messages:
-            if message.data is not None:
-                self._messages_received += 1
-                self._events.append(
-                    MessageReceived(message.stream, message.protocol, message.data, not message.unordered)
-                )
-
-    def _receive_reconfig(self, chunk: Reconfig, inbound: Inbound) -> None:
-        for parameter in chunk.parameters:
-            match parameter:
-                case OutgoingResetRequest():
-                    response, is_reset = self._resets.receive_request(parameter, inbound.cumulative)
-                    if is_reset:
-                        inbound.reset_streams(parameter.streams)
-                        self._events.append(StreamReset(tuple(parameter.streams)))
-                    self._control.append(Reconfig([response]).serialize())
-                case ReconfigResponse():
-                    self._outbound.resume(self._resets.receive_response(parameter))
-                case Parameter():  # other requests of RFC 6525, which WebRTC has no use for
-                    if len(parameter.value) >= 4:
-                        denial = ReconfigResponse(int.from_bytes(parameter.value[:4], "big"), ResetResult.DENIED)
-                        self._control.append(Reconfig([denial]).serialize())
-                case _:
-                    assert_never(parameter)
+    def _receive_established(self, chunk: TransferChunk, transfer: Transfer, now: float) -> None:
+        if isinstance(chunk, Data) and not chunk.data:
+            self._abort(CauseCode.NO_USER_DATA, "the peer sent DATA with nothing in it")  # RFC 9260 §6.2
+            return
+        try:
+            self._events += transfer.receive(chunk, now)
+        except RemoteProtocolError as error:
+            self._abort(CauseCode.PROTOCOL_VIOLATION, str(error))
 
     def _receive_heartbeat(self, heartbeat: Heartbeat) -> None:
         answer = Heartbeat(heartbeat.info, is_ack=True).serialize()
@@ -422,35 +367,17 @@ class SctpAssociation:
 
     def _end(self, reason: str) -> None:
         self.state = AssociationState.ENDED
-        self._inbound = None
+        self._transfer = None
         self._handshake.stop()
         self._events.append(AssociationClosed(reason))
 
     def _flush(self, now: float) -> list[SctpOutput]:
         """Add what the windows and timers let out, and return all outputs: packets first, then what happened."""
-        if self._inbound is not None:
-            data = self._outbound.transmit(now)
-            self._request_resets(now)
-            if self._inbound.is_sack_due or (data and self._inbound.has_unacknowledged):
-                self._control.append(self._inbound.make_sack().serialize())
-            if forward_tsn := self._outbound.take_forward_tsn():
-                self._control.append(forward_tsn.serialize())
-            self._control += [chunk.serialize() for chunk in data]
-            self._events += [StreamDrained(stream) for stream in self._outbound.drained()]
+        if self._transfer is not None:
+            chunks, events = self._transfer.flush(now)
+            self._control += chunks
+            self._events += events
         return self._take_outputs()
-
-    def _request_resets(self, now: float) -> None:
-        queue = self._outbound.queue
-        due, queue.resets_due = queue.resets_due, []
-        if not due and not self._resets.is_waiting:
-            return
-        if self._peer is None or not self._peer.takes_stream_resets:
-            self._outbound.resume(due)
-            return
-        for stream in due:
-            self._resets.add(stream)
-        requests = self._resets.poll(self._outbound.last_tsn, now + self._rto.seconds)
-        self._control += [request.serialize() for request in requests]
 
     def _take_outputs(self) -> list[SctpOutput]:
         packets, self._packets = self._packets, []
@@ -460,7 +387,3 @@ class SctpAssociation:
         events, self._events = self._events, []
         self._packets_sent += len(packets)
         return [*(SendPacket(packet) for packet in packets), *events]
-
-
-def _is_due(time: float | None, now: float) -> bool:
-    return time is not None and time <= now

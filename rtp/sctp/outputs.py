@@ -72,7 +72,6 @@ class SctpStatistics:
     state: AssociationState
     packets_received: int
     packets_sent: int
-    messages_received: int
     retransmissions: int
     abandoned_messages: int
     congestion_window: int

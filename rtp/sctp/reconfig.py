@@ -15,17 +15,14 @@ class StreamResets:
     Only one request of ours is under way at a time (RFC 6525 §5.1.1); it is repeated until answered.
     """
 
-    def __init__(self, initial_tsn: int) -> None:
+    def __init__(self, initial_tsn: int, peer_initial_tsn: int) -> None:
+        """Count our requests from one initial TSN, and expect the peer's to be counted from its own."""
         self.next_retry_at: float | None = None
         self._waiting: dict[int, None] = {}  # an ordered set
         self._request: OutgoingResetRequest | None = None
-        self._next_request = initial_tsn
-        self._expected = 0  # the number of the peer's next request
+        self._next_request = initial_tsn & 0xFFFF_FFFF
+        self._expected = peer_initial_tsn  # the number of the peer's next request
         self._last_result = ResetResult.NOTHING_TO_DO
-
-    def start(self, peer_initial_tsn: int) -> None:
-        """Expect the peer's requests to be counted from its initial TSN."""
-        self._expected = peer_initial_tsn
 
     def add(self, stream: int) -> None:
         """Ask for `stream` in the next request."""

