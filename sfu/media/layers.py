@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from rtp.units import Rid
-from sfu.media.liveness import LOWEST_LAYER, SCREEN_SHARE, UPPER_LAYER, Cadence, TrackLiveness
+from sfu.media.liveness import CAMERA, SCREEN_SHARE, TrackLiveness
 from sfu.media.simulcast import PublishedLayer, Quality
 
 SETTLING_SECONDS: Final = 1.0
@@ -36,7 +36,7 @@ class TrackLayers:
         )
         self.is_settling = len(numbers) > 1
         self.live = frozenset[int]() if self.is_settling else frozenset(numbers)
-        self._liveness = TrackLiveness(_screen_cadence if is_screen_share else _cadence) if self.is_settling else None
+        self._liveness = TrackLiveness(SCREEN_SHARE if is_screen_share else CAMERA) if self.is_settling else None
         self._settles_at: float | None = None
 
     def number(self, rid: Rid | None) -> int:
@@ -57,16 +57,16 @@ class TrackLayers:
 
     def forget(self, layer: int) -> bool:
         """The publisher has taken the layer back for now. Return as `receive_packet` does."""
-        if self._liveness is None:
+        if self._liveness is None or not self._liveness.forget(layer):
             return False
-        self._liveness.forget(layer)
-        return self._follow()
+        self.live = self._liveness.live
+        return True
 
     def reset(self) -> None:
         """The publisher has muted the track, or unmuted it: what was heard before says nothing of what comes."""
         if self._liveness is not None:
-            self._liveness.pause()
-            self._follow()
+            self._liveness.reset()
+            self.live = self._liveness.live
 
     def next_timeout(self) -> float | None:
         """Say when silence, or the end of settling, may change something."""
@@ -79,22 +79,10 @@ class TrackLayers:
         """Notice who has fallen silent. Return as `receive_packet` does."""
         if self._liveness is None:
             return False
-        has_changed = self._liveness.handle_timeout(now) and self._follow()
+        has_changed = self._liveness.handle_timeout(now)
+        self.live = self._liveness.live
         if self._settles_at is not None and now >= self._settles_at:
             self._settles_at = None
             self.is_settling = False
             has_changed = True
         return has_changed
-
-    def _follow(self) -> bool:
-        assert self._liveness is not None, "there are several layers"
-        before, self.live = self.live, self._liveness.live
-        return self.live != before
-
-
-def _cadence(layer: int) -> Cadence:
-    return UPPER_LAYER if layer else LOWEST_LAYER
-
-
-def _screen_cadence(_: int) -> Cadence:
-    return SCREEN_SHARE

@@ -1,116 +1,89 @@
 """Which simulcast layers live: publishers stop and start layers without a word, as their uplink allows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """What a living layer does: `samples` packets at least in each cycle of `cycle_seconds`.
+    """What the layers of a track are held to: one that lives sends something in each cycle of `cycle_seconds`.
 
-    A layer that had stopped lives again after `cycles_to_return` such cycles in sequence.
+    A layer that had stopped lives again after so many cycles in sequence: `cycles_to_return` for an upper one, and fewer,
+    `lowest_cycles_to_return`, for the one that everybody falls back to. An uplink that has just given up a layer will do
+    so again, and everybody would be sent up and down.
     """
 
-    samples: int
-    cycles_to_return: int
     cycle_seconds: float
+    cycles_to_return: int
+    lowest_cycles_to_return: int
 
 
-LOWEST_LAYER: Final = Cadence(samples=1, cycles_to_return=4, cycle_seconds=0.5)
-"""One that everybody falls back to: soon believed in again."""
-
-UPPER_LAYER: Final = Cadence(samples=5, cycles_to_return=20, cycle_seconds=0.5)
-"""An uplink that has just given up a layer will do so again: everybody would be sent up and down."""
-
-SCREEN_SHARE: Final = Cadence(samples=1, cycles_to_return=1, cycle_seconds=2.0)
+CAMERA: Final = Cadence(0.5, 6, 2)
+SCREEN_SHARE: Final = Cadence(2.0, 1, 1)
 """A still picture is worth a packet now and then."""
 
 
-class LayerLiveness:
-    """Tells from its packets whether one layer lives. Times are monotonic seconds.
+class TrackLiveness:
+    """Tells from their packets which layers of one track live. Times are monotonic seconds.
 
-    The first packet shows that it does, and so does the first after a `pause`.
+    A layer lives from its first packet on. A publisher that is silent altogether is cut off, and not short of bandwidth:
+    after that, all its layers live again from their first packets on.
     """
 
     def __init__(self, cadence: Cadence) -> None:
-        self.is_live = False
+        self.live: frozenset[int] = frozenset()
         self._cadence = cadence
         self._cycle_ends: float | None = None  # None: nothing has come yet
-        self._packets = 0
-        self._good_cycles = 0
+        self._heard: set[int] = set()  # in this cycle
+        self._good_cycles: dict[int, int] = {}  # in sequence, of layers that have come once
 
-    def receive_packet(self, now: float) -> bool:
-        """Count a packet of media: padding shows nothing. Return whether the layer has come to life."""
-        self._packets += 1
-        if self._cycle_ends is not None:
+    def receive_packet(self, layer: int, now: float) -> bool:
+        """Count a packet of media: padding shows nothing. Return whether `live` has changed."""
+        self._heard.add(layer)
+        if layer in self._good_cycles:
             return False
-        self._cycle_ends = now + self._cadence.cycle_seconds
-        self.is_live = True
+        if self._cycle_ends is None:
+            self._cycle_ends = now + self._cadence.cycle_seconds
+        self._good_cycles[layer] = 0
+        self.live |= {layer}
         return True
 
-    def pause(self) -> None:
-        """The publisher has muted the track, or was told that nobody wants the layer: silence shows nothing now."""
-        self.is_live = False
+    def forget(self, layer: int) -> bool:
+        """The publisher has taken the layer back: it lives again from its next packet on. Return as `receive_packet`."""
+        was_live = layer in self.live
+        self._good_cycles.pop(layer, None)
+        self._heard.discard(layer)
+        self.live -= {layer}
+        return was_live
+
+    def reset(self) -> None:
+        """The publisher has muted the track, or unmuted it: what was heard before says nothing of what comes."""
+        self.live = frozenset()
         self._cycle_ends = None
-        self._packets = self._good_cycles = 0
+        self._heard.clear()
+        self._good_cycles.clear()
 
     def next_timeout(self) -> float | None:
         """Say when the running cycle ends."""
         return self._cycle_ends
 
     def handle_timeout(self, now: float) -> bool:
-        """End the cycle that is over, if one is. Return whether the layer has died, or come back."""
+        """End the cycle, if it is over. Return as `receive_packet`."""
         if self._cycle_ends is None or now < self._cycle_ends:
             return False
+        if not self._heard:
+            self.reset()
+            return True
         # A cycle that ends late is one cycle: what would have come in the next is still on its way to us.
         self._cycle_ends = now + self._cadence.cycle_seconds
-        self._good_cycles = self._good_cycles + 1 if self._packets >= self._cadence.samples else 0
-        self._packets = 0
-        was_live = self.is_live
-        self.is_live = self._good_cycles > 0 and (was_live or self._good_cycles >= self._cadence.cycles_to_return)
-        return self.is_live != was_live
+        before, lowest = self.live, min(self._good_cycles)
+        for layer in self._good_cycles:
+            self._good_cycles[layer] = self._good_cycles[layer] + 1 if layer in self._heard else 0
+        self.live = frozenset(layer for layer in self._heard if layer in before or self._is_back(layer, lowest))
+        self._heard.clear()
+        return self.live != before
 
-
-class TrackLiveness:
-    """Tells which layers of one track live. A publisher that is silent altogether is cut off, and not short of bandwidth.
-
-    So after that, all its layers live again from their first packets on.
-    """
-
-    def __init__(self, cadence_of: Callable[[int], Cadence]) -> None:
-        self._cadence_of = cadence_of
-        self._layers: dict[int, LayerLiveness] = {}
-
-    @property
-    def live(self) -> frozenset[int]:
-        """The layers that live."""
-        return frozenset(layer for layer, liveness in self._layers.items() if liveness.is_live)
-
-    def receive_packet(self, layer: int, now: float) -> bool:
-        """Count a packet of media. Return whether `live` has changed."""
-        liveness = self._layers.get(layer)
-        if liveness is None:
-            liveness = self._layers[layer] = LayerLiveness(self._cadence_of(layer))
-        return liveness.receive_packet(now)
-
-    def forget(self, layer: int) -> None:
-        """The publisher has taken the layer back: it lives again from its next packet on."""
-        self._layers.pop(layer, None)
-
-    def pause(self) -> None:
-        """The publisher has muted the track."""
-        for liveness in self._layers.values():
-            liveness.pause()
-
-    def next_timeout(self) -> float | None:
-        """Say when a cycle of any layer ends."""
-        dues = [liveness.next_timeout() for liveness in self._layers.values()]
-        return min((due for due in dues if due is not None), default=None)
-
-    def handle_timeout(self, now: float) -> bool:
-        """End the cycles that are over. Return whether `live` has changed."""
-        changes = [liveness.handle_timeout(now) for liveness in self._layers.values()]
-        if any(changes) and not self.live:
-            self.pause()
-        return any(changes)
+    def _is_back(self, layer: int, lowest: int) -> bool:
+        cadence = self._cadence
+        needed = cadence.lowest_cycles_to_return if layer == lowest else cadence.cycles_to_return
+        return self._good_cycles[layer] >= needed
