@@ -18,6 +18,7 @@ from rtp.datachannel import (
     DataChannelOutput,
     DataChannels,
 )
+from rtp.dcep import ChannelParameters
 from rtp.dtls import ApplicationData, Closed, DtlsOutput, DtlsState, DtlsTransport, Established, SendDatagram
 from rtp.dtls import Failed as DtlsFailed
 from rtp.ice.outputs import ConsentLost, Forgotten, IceOutput, IceStatistics, Nominated, Send, Validated
@@ -182,6 +183,11 @@ class PeerTransport:
         """
         assert self.channels is not None, "no data section was negotiated"
         return self._from_channels(self.channels.send(channel, data, now, is_text=is_text), now)
+
+    def open_channel(self, parameters: ChannelParameters, now: float) -> list[TransportOutput]:
+        """Open a data channel. Raises as `DataChannels.open`."""
+        assert self.channels is not None, "no data section was negotiated"
+        return self._from_channels(self.channels.open(parameters, now)[1], now)
 
     def release_received(self, size: int, now: float) -> list[TransportOutput]:
         """Give back receive window that `channels.hold` took."""

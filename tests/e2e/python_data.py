@@ -27,10 +27,14 @@ class Data:
         self._messages = []
         self._streams = []
         self._reading = []
+        self._frames = []
+        self._track = None
 
     def attach(self, room):
         self._room = room
         room.on("data_received", self._on_data)
+        room.on("data_track_published", self._on_data_track)
+        room.on("data_track_unpublished", lambda sid: self._frames.append("unpublished"))
         room.register_text_stream_handler("text", self._on_text)
         room.register_byte_stream_handler("bytes", self._on_bytes)
 
@@ -75,6 +79,22 @@ class Data:
         """Return the streams that have come to their end."""
         return self._streams
 
+    async def do_publish_data_track(self, name):
+        self._track = await self._room.local_participant.publish_data_track(name=name)
+
+    async def do_push_frame(self, size, seed):
+        """Push one frame, as many packets as it takes."""
+        data = noise(size, seed)
+        self._track.try_push(rtc.DataTrackFrame(payload=data))
+        return digest(data)
+
+    async def do_unpublish_data_track(self):
+        await self._track.unpublish()
+
+    async def do_frames(self):
+        """Return the digests of the frames that came, of all tracks, and `unpublished` where one ended."""
+        return self._frames
+
     async def do_serve_rpc(self):
         self._room.local_participant.register_rpc_method("echo", self._echo)
         self._room.local_participant.register_rpc_method("refuse", self._refuse)
@@ -98,6 +118,13 @@ class Data:
     async def _dawdle(self, call):
         await asyncio.sleep(SLOW_SECONDS)
         return "late"
+
+    def _on_data_track(self, track):
+        self._reading.append(asyncio.create_task(self._read_frames(track)))
+
+    async def _read_frames(self, track):
+        async for frame in track.subscribe():
+            self._frames.append(digest(frame.payload))
 
     def _on_data(self, packet):
         is_noise = packet.topic == "noise"

@@ -1,18 +1,20 @@
 """Data packets between visitors: who gets what, from whom, in what order."""
 
 from functools import partial
+from random import Random
 
 import pytest
 import trio
 from livekit.protocol.models import ChatMessage, DataPacket, UserPacket
 
+from rtp.dcep import ChannelParameters
 from tests.simulation.house import open_call, open_house, sent
 from triforium.testing import Link
 from triforium.visitor import Visitor
 
 each_layout = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
-LOSSY_LINK = Link(delay_seconds=0.03, jitter_seconds=0.02, loss=0.03)
+LOSSY_LINK = Link(delay_seconds=0.03, jitter_seconds=0.02, loss=0.03, reorder=0.02, duplicate=0.02)
 
 
 async def ready(*visitors: Visitor) -> None:
@@ -110,12 +112,15 @@ async def test_what_is_sent_while_somebody_connects_waits_for_them(autojump_cloc
             assert reliable == [b"%d" % number for number in range(20)]
 
 
-@pytest.mark.parametrize("seed", range(20))
-async def test_reliable_messages_come_once_and_in_order_over_a_bad_network(autojump_clock, seed):
+async def test_reliable_messages_come_once_and_in_order_whatever_happens_on_the_way(autojump_clock, simulation_seed):
+    """Loss, reordering, duplication, lost signal connections, and a change of address with its ICE restart."""
+    seed = simulation_seed
+    dice = Random(seed)
+    troubles = {dice.randrange(10, 90): each for each in ("alice", "bob", "alice moves", "bob moves")}
     async with (
         open_house(seed=seed, link=LOSSY_LINK) as house,
-        house.visitor("alice", single=bool(seed % 2)) as alice,
-        house.visitor("bob", single=False) as bob,
+        house.visitor("alice", single=bool(seed % 2), resumes=True) as alice,
+        house.visitor("bob", single=False, resumes=True) as bob,
         house.visitor("carol", single=True) as carol,
     ):
         await ready(alice, bob, carol)
@@ -124,6 +129,13 @@ async def test_reliable_messages_come_once_and_in_order_over_a_bad_network(autoj
             payload = b"%d:" % number + bytes(number * 60)
             expected.append(payload)
             alice.data.publish(payload)
+            if number in troubles:
+                name, _, moves = troubles[number].partition(" ")
+                visitor = {"alice": alice, "bob": bob}[name]
+                if moves:
+                    visitor.migrate(house.new_host())
+                else:
+                    await visitor.cut_signal()
             await trio.sleep(0.01)
         for reader in (bob, carol):
             await reader.wait_until(lambda reader=reader: len(reader.data.payloads) >= 100)
@@ -140,6 +152,31 @@ async def test_what_is_sent_again_after_a_resume_is_taken_once(autojump_clock, s
         await bob.wait_until(lambda: b"4" in bob.data.payloads)
         assert bob.data.payloads == [b"1", b"2", b"3", b"4"]
         assert house.participant("alice").data.last_sequence == 4
+
+
+async def test_a_channel_of_another_label_is_passed_on_as_bytes_to_those_who_have_it_too(autojump_clock):
+    async with (
+        open_call(single=True) as (house, alice, bob),
+        house.visitor("carol", single=True) as carol,
+        house.visitor("dave", single=True, grant={"can_publish_data": False}) as dave,
+    ):
+        for visitor in (alice, bob, dave):
+            visitor.data.open(ChannelParameters("robot"))
+        await ready(alice, bob, carol, dave)
+        for visitor in (alice, bob, dave):
+            await visitor.wait_until(partial(visitor.data.can_send, "robot"))
+        alice.data.send_bytes("robot", b"\x00\xff no data packet")
+        alice.data.send_bytes("robot", b"text", is_text=True)
+        dave.data.send_bytes("robot", b"forbidden")
+        await bob.wait_until(lambda: len(bob.data.received) == 2)
+        alice.data.publish(b"last")
+        await carol.wait_until(lambda: carol.data.received)
+        await dave.wait_until(lambda: len(dave.data.received) == 3)
+        assert [(each.label, each.data, each.is_text) for each in bob.data.received[:2]] == [
+            ("robot", b"\x00\xff no data packet", False),
+            ("robot", b"text", True),
+        ]
+        assert [each.label for each in carol.data.received] == ["_reliable"]
 
 
 async def test_the_server_speaks_in_nobodys_name_or_in_whose_it_says(autojump_clock):

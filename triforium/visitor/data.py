@@ -6,6 +6,7 @@ from typing import Final
 from livekit.protocol.models import DataPacket, UserPacket
 
 from rtp.datachannel import ChannelMessage
+from rtp.dcep import ChannelParameters
 from sfu.transport.connection import PeerConnection
 
 RELIABLE: Final = "_reliable"
@@ -72,6 +73,10 @@ class VisitorData:
         channel = channels.by_label(label) if channels is not None else None
         assert channel is not None, f"no channel {label}"
         self._connection.send_message(channel.channel_id, data, is_text=is_text)
+
+    def open(self, parameters: ChannelParameters) -> None:
+        """Open one more channel."""
+        self._connection.do(lambda now: self._connection.transport.open_channel(parameters, now))
 
     def take(self, message: ChannelMessage, now: float) -> None:
         """Keep what came."""

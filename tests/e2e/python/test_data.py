@@ -88,3 +88,18 @@ async def test_rpc_answers_refuses_and_times_out(folder, layout):
             assert await call("refuse") == {"code": 1600, "message": "refused", "data": "on purpose"}
             assert (await call("unknown"))["code"] == 1400
             assert (await call("dawdle"))["code"] == 1502
+
+
+@each_layout
+async def test_frames_of_a_data_track_come_until_it_is_unpublished(folder, layout):
+    async with open_pair(folder, layout) as (alice, bob):
+        await alice.ask("publish_data_track", name="sensor")
+        with trio.fail_after(WAIT_SECONDS):
+            while not await bob.ask("frames"):  # until he has heard of the track, and has subscribed
+                await alice.ask("push_frame", size=10, seed=1)
+                await trio.sleep(POLL_SECONDS)
+        small = await alice.ask("push_frame", size=1000, seed=2)
+        large = await alice.ask("push_frame", size=20_000, seed=3)
+        await until(bob, "frames", lambda frames: frames[-2:] == [small, large])
+        await alice.ask("unpublish_data_track")
+        await until(bob, "frames", lambda frames: frames[-1] == "unpublished")
