@@ -67,14 +67,15 @@ class WebSocketConnection:
                     return message
             await self._read()
 
-    async def send(self, message: bytes | str) -> None:
-        """Send one message.
+    async def send(self, *messages: bytes | str) -> None:
+        """Send messages, in one write.
 
         Raises:
             WebSocketClosedError: if the peer is gone or does not read.
         """
-        event = TextMessage(data=message) if isinstance(message, str) else BytesMessage(data=message)
-        await self._send(event)
+        await self._send(
+            *(TextMessage(data=each) if isinstance(each, str) else BytesMessage(data=each) for each in messages)
+        )
 
     async def aclose(self, code: int = _NORMAL) -> None:
         """Say goodbye, give the peer a moment to do the same, and close the stream. Nobody may be in `receive`."""
@@ -133,18 +134,18 @@ class WebSocketConnection:
             if not self._sending.locked():  # else frames are flowing, which does as well
                 await self._send(Ping())
 
-    async def _send(self, event: Event) -> None:
+    async def _send(self, *events: Event) -> None:
         async with self._sending:
             if self._torn:
                 raise WebSocketClosedError(_ABNORMAL)
             try:
-                frame = self._protocol.send(event)
+                frames = b"".join(map(self._protocol.send, events))
             except LocalProtocolError as error:  # one of us has said goodbye
                 raise WebSocketClosedError(_NORMAL) from error
             self._torn = True
             with trio.move_on_after(SEND_SECONDS):
                 try:
-                    await self._stream.send_all(frame)
+                    await self._stream.send_all(frames)
                     self._torn = False
                 except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                     raise WebSocketClosedError(_ABNORMAL) from error
