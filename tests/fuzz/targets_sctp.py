@@ -8,7 +8,7 @@ from typing import Final
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters, parse_open
 from rtp.sctp.association import SctpAssociation
-from rtp.sctp.chunks import Chunk, CookieEcho, Data, ForwardTsn, Init, Sack, parse_chunks
+from rtp.sctp.chunks import Chunk, ChunkType, CookieEcho, Data, ForwardTsn, Init, Sack, parse_chunks
 from rtp.sctp.cookie import parse_cookie
 from rtp.sctp.outputs import SctpOutput, SendPacket
 from rtp.sctp.packet import PACKET_HEADER_SIZE, parse_packet, serialize_packet
@@ -91,6 +91,29 @@ def _feed_fresh(packet: bytes) -> None:
     core.receive(serialize_packet(0, [packet[PACKET_HEADER_SIZE:]]), 91.0)  # an INIT has tag 0
 
 
+def _inits() -> list[bytes]:
+    """Return recorded INITs, and one with parameters that nobody knows."""
+    unknown = [Parameter(kind, b"what") for kind in (0x8ABC, 0xCABC, 0xCABD, 0x4ABC, 0x0ABC)]
+    recorded = [packet[PACKET_HEADER_SIZE:] for packet in _recorded() if packet[PACKET_HEADER_SIZE] == ChunkType.INIT]
+    return [*recorded, Init(9, 5000, 9, 9, 1, unknown * 12).serialize()]
+
+
+def _feed_setting_up(init: bytes) -> None:
+    """Feed an INIT, give the cookie back in time or too late, and let what was begun from our side run out."""
+    core = _association()
+    core.connect(0.0)
+    for output in core.receive(serialize_packet(0, [init]), 0.0):
+        if isinstance(output, SendPacket):
+            (answer,) = parse_packet(output.data).chunks
+            assert isinstance(answer, Init)
+            echo = CookieEcho(answer.parameters[0].value)
+            core.receive(serialize_packet(TAG, [echo.serialize()]), 60.0 + sum(init) % 2)
+    _feed(core, serialize_packet(TAG, [init]))
+    for _ in range(12):
+        if (due := core.next_timeout()) is not None:
+            core.handle_timeout(due)
+
+
 def _feed_connecting(packet: bytes) -> None:
     core = _association()
     core.connect(0.0)
@@ -142,6 +165,7 @@ TARGETS: list[Target] = [
     Target("sctp-chunks", _bodies, _parse_chunks),
     Target("sctp-parameters", lambda: [body[offset:] for body in _bodies() for offset in (4, 20)], _parse_parameters),
     Target("sctp-cookie", _signed_cookies, _parse_cookie),
+    Target("sctp-setting-up", _inits, _feed_setting_up),
     Target("sctp-association-fresh", _packets, _feed_fresh),
     Target("sctp-association-connecting", _packets, _feed_connecting),
     Target("sctp-association-established", _packets, lambda data: _feed(_established(), data)),
