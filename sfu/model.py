@@ -128,9 +128,9 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def is_dependent(self) -> bool:
         """Whether the participant is here for others: it keeps no room open and counts in no limit."""
-        grant = self.video or VideoGrant()
-        kind = self.participant_kind
-        return kind in (ParticipantKind.AGENT, ParticipantKind.EGRESS) or grant.recorder or grant.agent
+        if self.kind in (ParticipantKind.AGENT, ParticipantKind.EGRESS):
+            return True
+        return self.video is not None and (self.video.recorder or self.video.agent)
 
 
 SID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

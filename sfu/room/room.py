@@ -313,9 +313,12 @@ class Room:
             self.news.flush()
 
     def _check_has_place_for(self, identity: Identity) -> None:
+        limit = self.settings.max_participants
+        if not limit:
+            return
         others = [each for each in self.participants.values() if each.identity != identity]
-        if 0 < self.settings.max_participants <= sum(not each.claims.is_dependent for each in others):
-            raise RoomFullError(f"{self.name} has its {self.settings.max_participants} participants")
+        if sum(not each.claims.is_dependent for each in others) >= limit:
+            raise RoomFullError(f"{self.name} has its {limit} participants")
 
     def _tell_room(self) -> None:
         """Tell everybody how the room is, if it is not as it was when they were told last."""

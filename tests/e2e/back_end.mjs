@@ -1,4 +1,4 @@
-// An operator"s back end on LiveKit"s published JavaScript SDK, in a process of its own. The lines are as in
+// An operator's back end on LiveKit's published JavaScript SDK, in a process of its own. The lines are as in
 // python_client.py; it calls RoomService, and takes webhooks, which the SDK verifies.
 import { createServer } from "node:http";
 import { createInterface } from "node:readline";

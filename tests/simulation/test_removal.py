@@ -6,7 +6,7 @@ from livekit.protocol.models import DisconnectReason
 
 from sfu.model import Claims, Identity, RoomName
 from sfu.room.revocations import MAX_REVOCATIONS, Revocations
-from tests.simulation.house import HTTP, ROOM, House, sent, wait_until
+from tests.simulation.house import HTTP, ROOM, House, open_house, sent, wait_until
 from tests.simulation.test_api import open_api, refused
 from triforium.config import RoomConfig
 from triforium.testing.world import wall_clock
@@ -118,3 +118,12 @@ async def test_whoever_is_removed_is_told_why(autojump_clock, single) -> None:
         await api.call("RemoveParticipant", **ALICE)
         await wait_until(lambda: alice.left is not None)
         assert alice.left.reason == DisconnectReason.PARTICIPANT_REMOVED
+
+
+async def test_a_room_that_closes_at_once_when_empty_can_be_joined(autojump_clock) -> None:
+    room = RoomConfig(empty_timeout=0, departure_timeout=0)
+    async with open_house(room=room) as house:
+        for _ in range(5):
+            async with house.visitor("alice", single=True) as alice:
+                await alice.wait_connected()
+            await wait_until(lambda: not list(house.server.rooms))
