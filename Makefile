@@ -62,7 +62,7 @@ $(CHROMIUM) $(FIREFOX) $(IP):
 deep: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
 	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/fuzz \
-		--hypothesis-profile=deep --simulation-seeds=500
+		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000
 
 # What the server costs, beside LiveKit's figures; six minutes, on a machine with nothing else to do.
 bench: $(VENV)/.installed

@@ -55,15 +55,17 @@ class JitterBuffer:
 class TrackJudge:
     """Judges one track as one subscriber gets it. `faults` says what was wrong, in the order of its finding.
 
-    `pictures` were right; `incomparable` came complete after a loss, and before the key frame that ended its effect;
+    `pictures` were right; `incomparable` came complete after a loss, or at the beginning, and before the next key frame;
     `stretches` are how many each time; `missing` packets never came; `cut_short` frames were left where another layer was
-    entered. `layers` are those of the pictures, without repetitions; `seen_at` is when the last came.
+    entered. `layers` are those of the pictures, without repetitions; `seen_at` is when the last came. `wants_key_frame`:
+    without one there is nothing to compare any more.
     """
 
     def __init__(self, mime: str) -> None:
         self.faults: list[str] = []
         self.pictures = self.key_frames = self.incomparable = self.missing = self.cut_short = 0
-        self.stretches: list[int] = []
+        self.stretches: list[int] = [0]
+        self.wants_key_frame = False
         self.layers: list[int] = []
         self.seen_at = float("-inf")
         self._mime = mime
@@ -73,18 +75,13 @@ class TrackJudge:
         self._last: ReceivedPacket | None = None
         self._timestamp: int | None = None  # unwrapped, of the last packet
         self._gap = 0  # packets missing since the last
-        self._is_broken = False  # no picture can be compared
+        self._is_broken = True  # no picture can be compared: the first packet may not be the first that was sent
         self._must_be_key = False
 
     @property
     def layer(self) -> int | None:
         """The layer of the last picture."""
         return self.layers[-1] if self.layers else None
-
-    @property
-    def wants_key_frame(self) -> bool:
-        """Whether nothing can be compared any more."""
-        return self._is_broken
 
     def receive(self, packet: ReceivedPacket) -> None:
         """Take a packet as it comes."""
@@ -99,7 +96,7 @@ class TrackJudge:
         self._gap += count
         self._frame = None
         if not self._is_broken:
-            self._is_broken = True
+            self._is_broken = self.wants_key_frame = True
             self.stretches.append(0)
 
     def _take(self, packet: ReceivedPacket) -> None:
@@ -113,7 +110,7 @@ class TrackJudge:
         if is_new and not self._gap and self._last is not None and not self._last.marker:
             self.cut_short += 1
             self._must_be_key = True  # nothing else may hang on a frame of which the end was never sent
-        if is_new and (starts or not self._gap):
+        if is_new and (starts or not (self._gap or self._last is None)):
             self._frame = []
         self._last, self._gap = packet, 0
         if self._frame is not None:
@@ -122,6 +119,7 @@ class TrackJudge:
                 self._judge(self._frame)
         if packet.marker:
             self._frame = None
+            self.wants_key_frame = self._is_broken
 
     def _check_order(self, packet: ReceivedPacket) -> None:
         """Hold a packet to the one before it: time never repeats or goes back, and pictures are numbered on."""

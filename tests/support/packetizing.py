@@ -8,10 +8,10 @@ from typing import Final, TypeAlias
 from rtp.payload.vp8 import parse_vp8
 from tests.support.encodings import GROUP_FRAMES, H264, VP8, EncodedFrame, encoded_layer
 
-PAYLOAD_BYTES: Final = 600
+PAYLOAD_BYTES: Final = 400
 """What a packet may hold: little, so that most frames take several."""
 
-FRAMES_PER_SECOND: Final = 10
+FRAMES_PER_SECOND: Final = 15
 
 NAL_IDR: Final = 5
 NAL_SPS: Final = 7

@@ -148,7 +148,7 @@ def test_after_a_loss_nothing_is_compared_until_the_next_key_frame(mime: str, ba
     judge = judged(stream, lambda packet: packet is not lost)
     assert judge.faults == []
     assert (judge.missing, judge.key_frames) == (1, 2)
-    assert judge.stretches == [judge.incomparable]
+    assert judge.stretches == [0, judge.incomparable]
     assert 33 <= judge.incomparable <= 34  # of H.264 it is not known where the next frame starts
     assert judge.pictures == 5 + 10
 
@@ -179,3 +179,27 @@ def test_a_frame_may_be_cut_short_only_before_a_key_frame(mime: str, bare: bool)
         judge = judged(stream)
         assert judge.cut_short == 1
         assert bool(judge.faults) is not is_key
+
+
+@every_kind
+def test_who_misses_the_first_packet_waits_for_the_next_key_frame(mime: str, bare: bool) -> None:
+    stream = Stream(mime, bare=bare)
+    stream.send(2, 5)
+    stream.send(2, 5, key=True)
+    judge = judged(stream, lambda packet: packet is not stream.packets[0])
+    assert (judge.faults, judge.pictures, judge.missing) == ([], 5, 0)
+    assert judge.stretches == [4], "the first was not complete"
+
+
+@every_kind
+def test_a_key_frame_is_asked_for_when_there_is_nothing_to_compare(mime: str, bare: bool) -> None:
+    stream = Stream(mime, bare=bare)
+    stream.send(2, 3)
+    stream.send(2, 1, key=True)
+    judge = TrackJudge(mime)
+    wants = []
+    for packet in stream.packets[1:]:
+        judge.receive(packet)
+        if packet.marker:
+            wants.append(judge.wants_key_frame)
+    assert wants == [True, True, True, False]
