@@ -79,6 +79,9 @@ class Audience:
         return not (self.identities or self.sids) or person.identity in self.identities or person.sid in self.sids
 
 
+EVERYBODY: Final = Audience()
+
+
 def parse_packet(data: bytes) -> models.DataPacket:
     """Read a packet. Fields and values that we do not know stay in it.
 

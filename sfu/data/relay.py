@@ -2,8 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final, NoReturn
 
 import trio
@@ -13,7 +12,19 @@ from rtp.datachannel import ChannelClosed, ChannelMessage, ChannelOpened
 from rtp.errors import DecodeError
 from sfu.data.calls import ServerCalls
 from sfu.data.history import History, Kept, NonceFilter, SequenceFilter
-from sfu.data.packets import DATA_TRACK, KINDS, LOSSY, RELIABLE, Drop, Person, address, objection, parse_packet, sign
+from sfu.data.packets import (
+    DATA_TRACK,
+    EVERYBODY,
+    KINDS,
+    LOSSY,
+    RELIABLE,
+    Drop,
+    Person,
+    address,
+    objection,
+    parse_packet,
+    sign,
+)
 from sfu.data.tracks import DataTracks
 from sfu.data.writers import Connection, Hold, LossyWriter, ReliableWriter
 from sfu.model import ParticipantSid
@@ -73,30 +84,24 @@ class Member:
         self.writers.clear()
         self._ids.clear()
 
-    def write(self, label: str, data: bytes, hold: Hold, *, is_text: bool = False) -> None:
+    def write(self, label: str, data: bytes, hold: Hold, now: float, *, is_text: bool = False) -> None:
         """Send on a channel that is in use. A fault ends this member, and nobody else."""
-        now = trio.current_time()
-        with self._fence():
-            match self.writers[label]:
-                case ReliableWriter() as writer:
-                    writer.write(data, hold, now, is_text=is_text)
-                case LossyWriter() as writer:
-                    writer.write(data, now, is_text=is_text)
+        writer = self.writers[label]
+        try:
+            if isinstance(writer, ReliableWriter):
+                writer.write(data, hold, now, is_text=is_text)
+            else:
+                writer.write(data, now, is_text=is_text)
+        except Exception as error:  # noqa: BLE001 - the fence: what is wrong with a reader is no fault of the sender's
+            self.connection.fail(error)
 
-    def check(self) -> None:
-        """See whether senders need wait for it any longer."""
-        now = trio.current_time()
-        with self._fence():
+    def check(self, now: float) -> None:
+        """See whether senders need wait for it any longer. A fault ends this member, and nobody else."""
+        try:
             for writer in self.writers.values():
                 if isinstance(writer, ReliableWriter):
                     writer.check(now)
-
-    @contextmanager
-    def _fence(self) -> Iterator[None]:
-        """Let nothing out, as round each row of a fan-out."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - the fence: what is wrong with a reader is no fault of the sender's
+        except Exception as error:  # noqa: BLE001 - the same fence
             self.connection.fail(error)
 
     @staticmethod
@@ -170,7 +175,7 @@ class DataRelay:
             self._held = trio.Event()
             await trio.sleep(CHECK_SECONDS)
             for member in list(self._members.values()):
-                member.check()
+                member.check(trio.current_time())
             self._note_holding()
 
     def statistics(self) -> Mapping[Drop, int]:
@@ -199,8 +204,9 @@ class DataRelay:
             return Drop.MALFORMED
         if route is None:
             return Drop.UNKNOWN_TRACK
+        now = trio.current_time()
         for sid, data in route:
-            self._write(self._members[sid], DATA_TRACK, data, hold)
+            self._write(self._members[sid], DATA_TRACK, data, hold, now)
         return None
 
     def _receive_raw(self, sender: Member, message: ChannelMessage, hold: Hold) -> Drop | None:
@@ -209,7 +215,7 @@ class DataRelay:
             return Drop.NOT_ALLOWED
         for member in list(self._members.values()):
             if member is not sender and message.label in member.writers:
-                member.write(message.label, message.data, hold, is_text=message.is_text)
+                member.write(message.label, message.data, hold, trio.current_time(), is_text=message.is_text)
         self._note_holding()
         return None
 
@@ -219,27 +225,31 @@ class DataRelay:
         packet.kind = KINDS[label]
         audience = address(packet)
         data = packet.SerializeToString()  # once, however many there are to read it
+        now = trio.current_time()
         if label == RELIABLE:
             sid = sender.person.sid if sender is not None else None
-            self._history.append(Kept(data, audience, sid, trio.current_time()))
+            self._history.append(Kept(data, audience, sid, now))
+        is_for_all = audience == EVERYBODY
         for member in list(self._members.values()):
-            if member is not sender and audience.includes(member.person):
-                self._write(member, label, data, hold)
-        self._note_holding()
+            if member is not sender and (is_for_all or audience.includes(member.person)):
+                self._write(member, label, data, hold, now)
+        if label == RELIABLE:
+            self._note_holding()
         return None
 
-    def _write(self, member: Member, label: str, data: bytes, hold: Hold) -> None:
+    def _write(self, member: Member, label: str, data: bytes, hold: Hold, now: float) -> None:
         if label in member.writers:
-            member.write(label, data, hold)
+            member.write(label, data, hold, now)
         elif label != RELIABLE:  # which waits in the history
             self._drops[Drop.NO_CHANNEL] += 1
 
     def _send_history(self, member: Member) -> None:
-        self._history.expire(trio.current_time())
+        now = trio.current_time()
+        self._history.expire(now)
         self._drops[Drop.OUTDATED] += max(0, self._history.first_number - member.waits_from)
         for kept in self._history.since(member.waits_from):
             if kept.sender != member.person.sid and kept.audience.includes(member.person):
-                member.write(RELIABLE, kept.data, Hold(None, 0))
+                member.write(RELIABLE, kept.data, Hold(None, 0), now)
 
     def _note_holding(self) -> None:
         if not self._held.is_set() and any(member.is_holding for member in self._members.values()):

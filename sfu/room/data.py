@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
+import trio
 from livekit.protocol import models, rtc
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
@@ -95,7 +96,7 @@ class ParticipantData:
 
     def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:  # noqa: ARG002 - which one, we see
         """See whether senders need still wait for the client."""
-        self._member.check()
+        self._member.check(trio.current_time())
 
     def channel_message(self, connection: PeerConnection, message: ChannelMessage) -> None:
         """Pass a message on."""
