@@ -12,7 +12,7 @@ from tests.e2e.meeting import NODE
 
 HERE: Final = Path(__file__).parent
 
-DEVICES: Final = ("--use-fake-device-for-media-stream=fps=10", "--use-fake-ui-for-media-stream")
+DEVICES: Final = ("--use-fake-device-for-media-stream=fps=5", "--use-fake-ui-for-media-stream")
 NO_CAMERA: Final = ("--use-fake-device-for-media-stream=device-count=0", "--use-fake-ui-for-media-stream")
 DENIED: Final = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream=deny")
 

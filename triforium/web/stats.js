@@ -43,12 +43,13 @@ function rate({ framesPerSecond }) {
   return framesPerSecond === undefined ? "" : `, ${Math.round(framesPerSecond)} fps`;
 }
 
-/** The published layer whose size is nearest to what comes, counted from the smallest. */
+/** The published layer whose size is nearest to what comes, counted from the smallest. Some publishers have two alike. */
 export function layerOf({ width, height }, layers) {
   const sorted = [...layers].sort((a, b) => a.width * a.height - b.width * b.height);
-  const distance = (layer) => Math.abs(Math.log((layer.width * layer.height) / (width * height)));
-  const index = sorted.reduce((best, layer, each) => (distance(layer) < distance(sorted[best]) ? each : best), 0);
-  return `${index + 1} of ${layers.length}`;
+  const distances = sorted.map((layer) => Math.abs(Math.log((layer.width * layer.height) / (width * height))));
+  const least = Math.min(...distances);
+  const numbers = distances.flatMap((distance, index) => (distance === least ? [index + 1] : []));
+  return `${numbers.join(" or ")} of ${layers.length}`;
 }
 
 function bitrate(streams, before) {

@@ -124,15 +124,17 @@ async def test_a_ring_shows_who_speaks(folder):
 async def test_a_tile_tells_what_is_received(folder):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)
-        bob = await meeting.invite("bob", Kind.PYTHON, SINGLE)
+        bob = await meeting.invite("bob", Kind.BROWSER, SINGLE)
         await at_once(partial(alice.enter, "Alice"), bob.join)
         await bob.publish()
         await alice.sees("Alice (you)", "bob")
         await alice.evaluate("document.querySelector('.tile .actions button:last-child').focus()")
         await alice.press("Enter")  # by keyboard
         await alice.says("kbit/s", "Loss\n0.0 %", "Codec\nVP8", "Codec\nOpus")
-        await alice.says("640 \N{MULTIPLICATION SIGN} 360")
+        await alice.says("640 \N{MULTIPLICATION SIGN} 360", "Layer\n2 of 2")
         await alice.is_accessible("details")
+        await alice.resize(1280, 300)  # a small tile is sent a small picture
+        await alice.says("320 \N{MULTIPLICATION SIGN} 180", "Layer\n1 of 2")
         await alice.press("Escape")
         await alice.until("!document.getElementById('details').matches(':popover-open')")
 

@@ -72,3 +72,9 @@ test("the layer is the one of the nearest size, counted from the smallest", () =
   assert.equal(layerOf({ width: 300, height: 170 }, LAYERS), "1 of 3");
   assert.equal(layerOf({ width: 180, height: 320 }, LAYERS), "1 of 3");
 });
+
+test("layers of one size are not told apart", () => {
+  const alike = [LAYERS[2], LAYERS[2], LAYERS[0]];
+  assert.equal(layerOf({ width: 640, height: 360 }, alike), "1 or 2 of 3");
+  assert.equal(layerOf({ width: 1280, height: 720 }, alike), "3 of 3");
+});
