@@ -27,7 +27,15 @@ class Stage:
         self.single = layout == "v1"
         self._visitors = visitors
 
-    async def enter(self, identity: str, *, auto_subscribe: bool = True, resumes: bool = False) -> Visitor:
+    async def enter(
+        self,
+        identity: str,
+        *,
+        auto_subscribe: bool = True,
+        resumes: bool = False,
+        grant: dict[str, object] | None = None,
+        claims: dict[str, object] | None = None,
+    ) -> Visitor:
         visitor = await self._visitors.enter_async_context(
             self.house.visitor(
                 identity,
@@ -35,6 +43,8 @@ class Stage:
                 habits=Habits.RUST if self.is_rust else Habits.JAVASCRIPT,
                 auto_subscribe=auto_subscribe,
                 resumes=resumes,
+                grant=grant,
+                claims=claims,
             )
         )
         await visitor.wait_connected()
