@@ -1,0 +1,53 @@
+"""What people may do is taken and given back by a back end, and told as it was recorded."""
+
+import trio
+
+from tests.simulation.back_end import open_back_end
+from tests.simulation.house import ROOM, sent
+from tests.simulation.stage import Stage, layouts, play
+from triforium.visitor import Publication, Visitor
+
+EVERYTHING = {"can_subscribe": True, "can_publish": True, "can_publish_data": True}
+
+
+async def lose(visitor: Visitor, publication: Publication) -> None:
+    """Wait to be told that a track is unpublished, and take it out of the description, as clients do."""
+    await visitor.wait_until(lambda: publication.sid in {each.track_sid for each in sent(visitor, "track_unpublished")})
+    publication.unpublish()
+
+
+@layouts
+async def test_permissions_are_taken_and_given_back_as_recorded(autojump_clock, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await trio.sleep(3)
+        bob = await stage.enter("bob")
+        await trio.sleep(0.5)
+        camera, microphone = await alice.publish_video(), await alice.publish_audio()
+        await trio.sleep(4)
+        async with open_back_end(stage.house) as api:
+
+            async def allow(identity: str, **permission: object) -> None:
+                await api.call("UpdateParticipant", room=ROOM, identity=identity, permission=permission)
+
+            await allow("alice", **EVERYTHING, can_publish_sources=["MICROPHONE"])
+            await lose(alice, camera)
+            await trio.sleep(2)
+            await allow("alice", can_subscribe=True)
+            await lose(alice, microphone)
+            await trio.sleep(2)
+            await allow("alice", **EVERYTHING)
+            await trio.sleep(1)
+            await alice.publish_audio()
+            await trio.sleep(2)
+            await allow("bob", can_publish=True, can_publish_data=True)
+            await trio.sleep(4)
+            await allow("bob", **EVERYTHING)
+            await trio.sleep(4)
+            await allow("bob", **EVERYTHING)
+            await trio.sleep(1)
+        await alice.leave()
+        await bob.leave()
+        return {"alice": alice, "bob": bob}
+
+    await play("s08-permissions", "js", layout, act)
