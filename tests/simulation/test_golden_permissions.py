@@ -1,9 +1,9 @@
-"""What people may do is taken and given back by a back end, and told as it was recorded."""
+"""A back end takes permissions and gives them back, removes people and rooms: told as it was recorded."""
 
 import trio
 
 from tests.simulation.back_end import open_back_end
-from tests.simulation.house import ROOM, sent
+from tests.simulation.house import ROOM, sent, wait_until
 from tests.simulation.stage import Stage, layouts, play
 from triforium.visitor import Publication, Visitor
 
@@ -51,3 +51,21 @@ async def test_permissions_are_taken_and_given_back_as_recorded(autojump_clock, 
         return {"alice": alice, "bob": bob}
 
     await play("s08-permissions", "js", layout, act)
+
+
+@layouts
+async def test_a_participant_is_removed_and_a_room_deleted_as_recorded(autojump_clock, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await trio.sleep(1)
+        bob = await stage.enter("bob")
+        await alice.publish_audio()
+        await trio.sleep(3.5)
+        async with open_back_end(stage.house) as api:
+            await api.call("RemoveParticipant", room=ROOM, identity="alice")
+            await trio.sleep(3)
+            await api.call("DeleteRoom", room=ROOM)
+            await wait_until(lambda: bob.signal_code is not None)
+        return {"alice": alice, "bob": bob}
+
+    await play("s09-remove-delete", "js", layout, act)
