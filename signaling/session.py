@@ -187,6 +187,10 @@ class SignalSession:
                     self.participant.data.unpublish_track(request.unpublish_data_track_request)
                 case "update_data_subscription":
                     self.participant.data.subscribe(request.update_data_subscription)
+                case "store_data_blob_request":
+                    self.participant.data.refuse_blob(request.store_data_blob_request.request_id)
+                case "get_data_blob_request":
+                    self.participant.data.refuse_blob(request.get_data_blob_request.request_id)
                 case "subscription_permission":
                     self._room.set_permissions(self.participant, request.subscription_permission)
                 case "simulate":

@@ -138,6 +138,13 @@ class ParticipantData:
             self._data.tracks.set_wanted(self._participant.sid, TrackSid(update.track_sid), wanted=update.subscribe)
         self.reconcile()
 
+    def refuse_blob(self, request_id: int) -> None:
+        """Say that blobs are neither kept nor given: LiveKit's server has that switched off unless told otherwise."""
+        refusal = rtc.RequestResponse(
+            request_id=request_id, reason=rtc.RequestResponse.NOT_ALLOWED, message="data blobs are not enabled"
+        )
+        self._participant.tell(rtc.SignalResponse(request_response=refusal))
+
     # What the room asks for
 
     def reconcile(self) -> None:

@@ -6,10 +6,12 @@ import pytest
 from livekit.protocol.models import DataTrackInfo, ParticipantPermission
 from livekit.protocol.rtc import (
     DataTrackSubscriberHandles,
+    GetDataBlobRequest,
     PublishDataTrackRequest,
     PublishDataTrackResponse,
     RequestResponse,
     SignalRequest,
+    StoreDataBlobRequest,
     SyncState,
     UnpublishDataTrackRequest,
     UpdateDataSubscription,
@@ -119,6 +121,17 @@ async def test_what_cannot_be_published_is_refused_with_the_request(autojump_clo
             publish_data_track=twice,
         )
         assert (second.reason, second.unpublish_data_track) == (RequestResponse.NOT_FOUND, unknown)
+
+
+async def test_data_blobs_are_refused_at_once(autojump_clock):
+    async with open_call(single=True) as (_, alice, _bob):
+        alice.send(SignalRequest(store_data_blob_request=StoreDataBlobRequest(request_id=7)))
+        alice.send(SignalRequest(get_data_blob_request=GetDataBlobRequest(request_id=8)))
+        await alice.wait_until(lambda: len(sent(alice, "request_response")) == 2)
+        assert [(each.request_id, each.reason) for each in sent(alice, "request_response")] == [
+            (7, RequestResponse.NOT_ALLOWED),
+            (8, RequestResponse.NOT_ALLOWED),
+        ]
 
 
 def forbid_data(house: House, identity: str) -> None:
