@@ -31,7 +31,7 @@ RIDS: Final = (Rid("q"), Rid("h"), Rid("f"))
 CHANGES: Final = (
     *("wish",) * 8,
     *("loss",) * 3,
-    *("disable", "mute", "stop", "start", "restart", "republish", "clear"),
+    *("disable", "resubscribe", "mute", "stop", "silence", "start", "restart", "republish", "clear"),
 )
 
 PAUSE_SECONDS: Final = (0.2, 1.6)
@@ -177,10 +177,17 @@ class Trial:
             case "disable":
                 watcher.is_disabled = not watcher.is_disabled
                 self._wish(watcher, watcher.wish)
+            case "resubscribe":
+                assert watcher.visitor is not None, "it is in the room"
+                watcher.visitor.subscribe(self._sid, wanted=False)
+                await trio.sleep(dice.uniform(0, 0.3))
+                watcher.visitor.subscribe(self._sid)
             case "mute":
                 publication.mute(not publication.is_muted)
             case "stop":
                 publication.stop_layer(layer)
+            case "silence":
+                publication.senders[layer].stop_layer()
             case "start":
                 publication.start_layer(layer)
             case "restart":

@@ -5,6 +5,7 @@ byte, with the right one for what it says it is (`encodings`). Packets are put i
 good, no picture can be compared until the next key frame: those are counted, and a key frame is asked for.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -19,6 +20,13 @@ from triforium.visitor import ReceivedPacket
 
 PATIENCE_SECONDS: Final = 1.0
 """How long a missing packet is waited for: longer than the last packet that was sent again takes."""
+
+MAX_SKEW_SECONDS: Final = 0.5
+"""How far the time of a stream may come to differ from the time that passes."""
+SKEW_PACKETS: Final = 20
+"""Of so many packets, at least one came without delay."""
+
+CLOCK_RATE: Final = 90_000
 
 Ordered: TypeAlias = ReceivedPacket | int
 """A packet in its place, or how many are missing there for good."""
@@ -74,6 +82,8 @@ class TrackJudge:
         self._frame: list[ReceivedPacket] | None = None  # None: its beginning is missing
         self._last: ReceivedPacket | None = None
         self._timestamp: int | None = None  # unwrapped, of the last packet
+        self._first: tuple[int, float] | None = None  # unwrapped timestamp and arrival
+        self._skews: deque[float] = deque(maxlen=SKEW_PACKETS)
         self._gap = 0  # packets missing since the last
         self._is_broken = True  # no picture can be compared: the first packet may not be the first that was sent
         self._must_be_key = False
@@ -128,6 +138,7 @@ class TrackJudge:
         timestamp = unwrap(packet.timestamp, near, 32)
         step = timestamp - near
         self._timestamp = timestamp
+        self._check_skew(packet, timestamp)
         if last is None:
             return
         if step < 0:
@@ -138,6 +149,16 @@ class TrackJudge:
             self._fault(packet, "another payload type")
         if self._mime == VP8:
             self._check_ids(packet, vp8_ids(last.payload), vp8_ids(packet.payload), is_same_frame=step == 0)
+
+    def _check_skew(self, packet: ReceivedPacket, timestamp: int) -> None:
+        """Hold the stream's time to that which passes: a delay makes a packet late, but none makes it early."""
+        if self._first is None:
+            self._first = timestamp, packet.arrived_at
+        first, began = self._first
+        self._skews.append((timestamp - first) / CLOCK_RATE - (packet.arrived_at - began))
+        skew = max(self._skews)
+        if len(self._skews) == SKEW_PACKETS and abs(skew) > MAX_SKEW_SECONDS:
+            self._fault(packet, f"its time is {skew:.3f} s ahead")
 
     def _check_ids(self, packet: ReceivedPacket, before: Vp8Ids, after: Vp8Ids, *, is_same_frame: bool) -> None:
         if is_same_frame:

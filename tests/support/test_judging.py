@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tests.support.encodings import H264, VP8
-from tests.support.judging import PATIENCE_SECONDS, TrackJudge
+from tests.support.judging import CLOCK_RATE, PATIENCE_SECONDS, TrackJudge
 from tests.support.packetizing import EncodedSource, new_packetizer
 from triforium.visitor import ReceivedPacket
 
@@ -118,6 +118,20 @@ def test_time_that_stands_still_or_goes_back_is_found(mime: str, bare: bool) -> 
             replace(packet, timestamp=wrong) if packet.timestamp == stamps[24] else packet for packet in stream.packets
         ]
         assert fault in judged(stream).faults[0]
+
+
+@pytest.mark.parametrize("seconds_each", [0.05, -0.05], ids=["fast", "slow"])
+def test_time_that_runs_too_fast_or_too_slowly_is_found(seconds_each: float) -> None:
+    stream = Stream(VP8)
+    stream.send(0, 40)
+    assert judged(stream).faults == []
+    stamps = list(dict.fromkeys(packet.timestamp for packet in stream.packets))
+    ticks = round(seconds_each * CLOCK_RATE)
+    stream.packets = [
+        replace(packet, timestamp=(packet.timestamp + ticks * stamps.index(packet.timestamp)) % 2**32)
+        for packet in stream.packets
+    ]
+    assert "s ahead" in judged(stream).faults[0]
 
 
 @pytest.mark.parametrize("byte", [3, 4], ids=["picture id", "TL0PICIDX"])
