@@ -3,17 +3,16 @@
 A client whose WebSocket was refused cannot see the answer in a browser, so it asks `validate` the same question.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from livekit.protocol.rtc import JoinRequest
 
 from sfu.model import Claims, Identity, ParticipantSid, RoomName, VideoGrant
 from sfu.routing.router import SessionStart
-from sfu.settings import Limits
-from signaling import tokens
+from signaling.door import NO_ACCESS, Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.request import Request
@@ -22,39 +21,16 @@ from signaling.http.websocket import check_handshake
 from signaling.join import parse_attributes, parse_join_request, parse_query
 from signaling.user_agent import complete_client_info
 
-_NO_ACCESS: Final = "no permissions to access the room"
-
 StartSession: TypeAlias = Callable[[SessionStart, Exchange], Awaitable[None]]
 """Serves a session: upgrades the exchange, or answers it otherwise, and returns when the socket is over."""
 
 
-class RoomDirectory(Protocol):
-    """What has to be known of rooms before anybody is let in."""
-
-    def is_open(self, name: RoomName) -> bool:
-        """Whether there is a room of this name now."""
-
-    def is_revoked(self, name: RoomName, claims: Claims) -> bool:
-        """Whether a token is refused because its bearer was sent out of the room."""
-
-    def is_taken(self, name: RoomName, identity: Identity) -> bool:
-        """Whether somebody of this identity is in the room who is not to be replaced."""
-
-
 @dataclass(frozen=True, slots=True)
 class SignalService:
-    """The doors to rooms.
+    """Lets clients through the door, to sessions that `start_session` serves."""
 
-    `keys` are secrets by API key, `wall` gives Unix seconds. Without `auto_create` only rooms that exist are entered.
-    `limits` are for the names of rooms and people.
-    """
-
-    keys: Mapping[str, str]
-    wall: Callable[[], float]
-    rooms: RoomDirectory
-    auto_create: bool
+    door: Door
     start_session: StartSession
-    limits: Limits
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
@@ -99,13 +75,11 @@ class SignalService:
     def _check(self, exchange: Exchange, *, needs_join_request: bool, is_strict: bool) -> SessionStart:
         """Read and judge a request. Raises HttpError."""
         request = exchange.request
-        claims = tokens.authenticate(request, self.keys, self.wall())
+        claims = self.door.authenticate(request)
         packed = request.parameter("join_request")
         if needs_join_request and not packed:
             raise HttpError(400, "join_request is required")
-        claims, grant = check_grant(claims, self.limits)
-        if self.rooms.is_revoked(RoomName(grant.room), claims):
-            raise HttpError(401, "invalid token, error: token has been revoked")
+        claims, grant = self.door.admit(claims)
         exchange.vouch()  # from here on a known bearer's words are read
         if packed:
             join = parse_join_request(packed)
@@ -113,9 +87,9 @@ class SignalService:
             join = parse_query(request)
             join.participant_attributes.update(_query_attributes(request, is_strict=is_strict))
             claims = _as_publisher(claims, grant, request.parameter("publish"))
-        self._check_room(grant, join)
-        if not join.reconnect and self.rooms.is_taken(RoomName(grant.room), claims.identity):
-            raise HttpError(403, "a participant with the same identity is already in the room")
+        # A client that resumes takes a refusal for final; the session tells it in its own words that it is unknown.
+        if not join.reconnect:
+            self.door.check_room(claims, grant)
         complete_client_info(join.client_info, request.header("User-Agent"))
         return SessionStart(
             room=RoomName(grant.room),
@@ -132,31 +106,6 @@ class SignalService:
             publisher_offer=join.publisher_offer if join.HasField("publisher_offer") else None,
             add_track_requests=tuple(join.add_track_requests),
         )
-
-    def _check_room(self, grant: VideoGrant, join: JoinRequest) -> None:
-        # A client that resumes takes a refusal for final; the session tells it in its own words that it is unknown.
-        if self.auto_create or grant.room_create or join.reconnect:
-            return
-        if not self.rooms.is_open(RoomName(grant.room)):
-            raise HttpError(404, "requested room does not exist")
-
-
-def check_grant(claims: Claims | None, limits: Limits) -> tuple[Claims, VideoGrant]:
-    """Check that a token lets its bearer into a room; return it with its grant. Raises HttpError."""
-    if claims is None or claims.video is None:
-        raise HttpError(401, _NO_ACCESS)
-    grant = claims.video
-    if not grant.room_join:
-        raise HttpError(401, "permissions denied")
-    if not claims.identity:
-        raise HttpError(400, "identity cannot be empty")
-    if _is_too_long(claims.identity, limits.identity_bytes):
-        raise HttpError(400, f"participant identity length exceeds limits: max length {limits.identity_bytes}")
-    if not grant.room:
-        raise HttpError(400, "no room name")
-    if _is_too_long(grant.room, limits.room_name_bytes):
-        raise HttpError(400, f"room name length exceeds limits: max length {limits.room_name_bytes}")
-    return claims, grant
 
 
 def _query_attributes(request: Request, *, is_strict: bool) -> dict[str, str]:
@@ -176,7 +125,7 @@ def _as_publisher(claims: Claims, grant: VideoGrant, suffix: str) -> Claims:
     if not suffix:
         return claims
     if not grant.may_publish:
-        raise HttpError(401, _NO_ACCESS)
+        raise HttpError(401, NO_ACCESS)
     return msgspec.structs.replace(
         claims,
         identity=Identity(f"{claims.identity}#{suffix}"),
@@ -188,13 +137,9 @@ def _with_own_metadata(claims: Claims, grant: VideoGrant, join: JoinRequest) -> 
     if not join.metadata and not join.participant_attributes:
         return claims
     if not grant.may_update_own_metadata:
-        raise HttpError(401, _NO_ACCESS)
+        raise HttpError(401, NO_ACCESS)
     return msgspec.structs.replace(
         claims,
         metadata=join.metadata or claims.metadata,
         attributes=claims.attributes | {name: value for name, value in join.participant_attributes.items() if value},
     )
-
-
-def _is_too_long(name: str, limit: int) -> bool:
-    return 0 < limit < len(name.encode())

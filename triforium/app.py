@@ -24,12 +24,14 @@ from signaling.api.debug import DebugService
 from signaling.api.metrics import Metrics
 from signaling.api.room_service import RoomService
 from signaling.api.twirp import TwirpServer
+from signaling.door import Door
 from signaling.http.exchange import Exchange
 from signaling.http.listener import serve_http
 from signaling.http.routes import Handler, Routes
 from signaling.rtc import SignalService
 from signaling.session import Sessions
 from signaling.webhooks import Webhooks
+from signaling.whip import WhipService
 from triforium.config import Config
 from triforium.garbage import collect_when_idle
 from triforium.https import LocalAuthority
@@ -128,14 +130,8 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     metrics = Metrics(rooms, username=config.prometheus.username, password=config.prometheus.password)
     listeners.append(metrics.hear)
     sessions = Sessions(rooms, surroundings.wall)
-    service = SignalService(
-        config.keys,
-        surroundings.wall,
-        rooms,
-        auto_create=config.room.auto_create,
-        start_session=sessions.serve,
-        limits=config.limit.limits,
-    )
+    door = Door(config.keys, surroundings.wall, rooms, config.room.auto_create, config.limit.limits)
+    doors = SignalService(door, sessions.serve).handlers() | WhipService(door, rooms).handlers()
     server = Server(
         config,
         surroundings.port,
@@ -159,7 +155,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = Routes({**page, **service.handlers(), **api, **inside, **_authority_handlers(surroundings.authority)})
+        routes = Routes({**page, **doors, **api, **inside, **_authority_handlers(surroundings.authority)})
         nursery.start_soon(metrics.run)
         await nursery.start(serve_http, surroundings.listeners, routes)
         if surroundings.metrics_listeners:

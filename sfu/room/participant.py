@@ -11,9 +11,10 @@ import trio
 from livekit.protocol import models, rtc
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
-from rtp.ice.candidates import Candidate
+from rtp.ice.candidates import Candidate, IceCredentials
+from rtp.sdp.transceiver import LocalTransport
 from sfu.environment import Environment
-from sfu.errors import CloseReason
+from sfu.errors import CloseReason, PeerConnectionLostError
 from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
@@ -42,12 +43,16 @@ TOKEN_REFRESH_SECONDS: Final = 300.0
 MEDIA_PATH_SECONDS: Final = 10.0
 """After this long without a media path, the log says what could be wrong."""
 
+ARRIVAL_SECONDS: Final = 15.0
+"""For the media path of a client that has no signal connection whose end could tell us that it is gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Joining:
     """What somebody asks for who joins.
 
-    `offer` and its id come with the join on the single connection, where `single_connection` is true.
+    `offer` and its id come with the join on the single connection, where `single_connection` is true. Without
+    `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it.
     """
 
     claims: Claims
@@ -57,6 +62,7 @@ class Joining:
     single_connection: bool
     offer: rtc.SessionDescription | None = None
     add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
+    has_signal: bool = True
 
 
 class Participant:
@@ -82,13 +88,15 @@ class Participant:
         self.wishes = Wishes(automatic=joining.auto_subscribe)
         self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
+        self.has_signal = joining.has_signal
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
         """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
         self._closing = trio.Event()
         self._connected = trio.Event()
         self._told_candidates: dict[rtc.SignalTarget, str] = {}
         self._told_allowed: dict[TrackSid, bool] = {}
-        peer = Peer(environment, self, takes_media=True, unpublished=unpublished_mimes(self.client_info))
+        unpublished = unpublished_mimes(self.client_info)
+        peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber
         if self.is_single:
@@ -247,7 +255,7 @@ class Participant:
             nursery.start_soon(self._comeback.run)
             nursery.start_soon(self._follow_tracks)
             nursery.start_soon(self._refresh_token)
-            nursery.start_soon(self._explain_missing_media)
+            nursery.start_soon(self._await_media)
             await self._closing.wait()
             nursery.cancel_scope.cancel(f"leaving: {self.close_reason}")
 
@@ -285,6 +293,11 @@ class Participant:
         self.publisher.follow_description()
         if isinstance(self.subscriber, AnsweringSubscriber):
             self.subscriber.answered()
+
+    def restart_ice(self, credentials: IceCredentials) -> LocalTransport:
+        """Begin a new generation of ICE, as a client has that only says so; return what it is to know of ours."""
+        self._comeback.resumed()
+        return self.publisher.peer.take_restart(credentials)
 
     def receive_answer(self, answer: rtc.SessionDescription) -> None:
         """Take the answer to an offer of ours. Raises DecodeError, NegotiationError."""
@@ -459,8 +472,12 @@ class Participant:
             await trio.sleep(TOKEN_REFRESH_SECONDS)
             self._tell_token()
 
-    async def _explain_missing_media(self) -> None:
-        """Write one line for the most frequent trouble of all: packets that do not get through."""
+    async def _await_media(self) -> None:
+        """Write one line for the most frequent trouble of all: packets that do not get through.
+
+        Raises:
+            PeerConnectionLostError: there is no media path, nor a signal connection whose end could be waited for.
+        """
         with trio.move_on_after(MEDIA_PATH_SECONDS) as patience:
             await self._connected.wait()
         if patience.cancelled_caught:
@@ -471,6 +488,12 @@ class Participant:
                 MEDIA_PATH_SECONDS,
                 self._primary.explain_missing_media(),
             )
+        if self.has_signal:
+            return
+        with trio.move_on_after(ARRIVAL_SECONDS - MEDIA_PATH_SECONDS):
+            await self._connected.wait()
+        if not self._connected.is_set():
+            raise PeerConnectionLostError("nobody came")
 
 
 def _trickle(

@@ -45,10 +45,17 @@ class Peer:
 
     `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
     On the other, `unpublished` are the MIME types that the client is not to publish in; `receives` is what is left.
+    `has_trickle` is false if nothing can tell the peer of our candidates but its descriptions.
     """
 
     def __init__(
-        self, environment: Environment, owner: ConnectionOwner, *, takes_media: bool, unpublished: Collection[str] = ()
+        self,
+        environment: Environment,
+        owner: ConnectionOwner,
+        *,
+        takes_media: bool,
+        unpublished: Collection[str] = (),
+        has_trickle: bool = True,
     ) -> None:
         self._environment = environment
         dice = environment.random
@@ -59,8 +66,9 @@ class Peer:
         self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc())
         self.connection.media = self.media
         self.receives = capabilities.receive_without(unpublished) if takes_media else capabilities.SEND
+        fingerprint, candidates = environment.certificate.fingerprint, () if has_trickle else environment.candidates
         self.negotiation = Negotiation(
-            LocalTransport(self._ice.local, environment.certificate.fingerprint, (), lite=True, setup=Setup.PASSIVE),
+            LocalTransport(self._ice.local, fingerprint, candidates, lite=True, setup=Setup.PASSIVE),
             receive=self.receives,
             send=capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND,
             session_id=dice.getrandbits(62),
@@ -102,6 +110,18 @@ class Peer:
         self._ice.restart(credentials, trio.current_time())
         self.connection.answer_to(credentials.ufrag)
         self.negotiation.restart_ice(credentials)
+
+    @property
+    def remote_credentials(self) -> IceCredentials | None:
+        """The peer's ICE credentials, as it said them last."""
+        return self._ice.remote
+
+    def take_restart(self, remote: IceCredentials) -> LocalTransport:
+        """Begin a new generation of ICE, as the peer has with these credentials; return what it is to know of ours."""
+        self.restart_ice()
+        self._ice.set_remote(remote)
+        self.connection.reschedule()
+        return self.negotiation.local
 
     def new_down_track(self, track: MediaTrack) -> tuple[DownTrack, LocalTrack]:
         """Make what sends `track` on this connection, with SSRCs of its own; it is silent until `bind_down_track`."""

@@ -172,7 +172,7 @@ class Room:
         participant = self.participants.get(identity)
         if participant is None or participant.close_reason is not None:
             return None
-        if participant.is_single != single_connection:
+        if participant.is_single != single_connection or not participant.has_signal:
             return None
         participant.resume(sink)
         return participant

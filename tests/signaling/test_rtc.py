@@ -10,6 +10,7 @@ from livekit.protocol.rtc import AddTrackRequest, JoinRequest
 from sfu.model import Claims, Identity, RoomName
 from sfu.routing.router import SessionStart
 from sfu.settings import Limits
+from signaling.door import Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.routes import Routes
@@ -52,13 +53,17 @@ def token(video: object = GRANT, **claims: object) -> str:
     return jwt.encode({name: value for name, value in every.items() if value is not None}, SECRET)
 
 
+def door(*rooms: str, auto_create: bool = True) -> Door:
+    return Door({KEY: SECRET}, lambda: NOW, Rooms(*rooms), auto_create, Limits())
+
+
 class House:
     """A server with these doors, and a way to knock."""
 
     def __init__(self, nursery: trio.Nursery, *, auto_create: bool = True, rooms: tuple[str, ...] = ()) -> None:
         self.sessions = Sessions()
         self._nursery = nursery
-        service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(*rooms), auto_create, self.sessions.start, Limits())
+        service = SignalService(door(*rooms, auto_create=auto_create), self.sessions.start)
         self._routes = Routes(service.handlers())
 
     async def ask(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", **query: str) -> Answer:
@@ -261,7 +266,7 @@ async def test_a_session_that_cannot_start_answers_the_upgrade(nursery: trio.Nur
         await exchange.body()
         raise HttpError(500, "connection closed by media")
 
-    service = SignalService({KEY: SECRET}, lambda: NOW, Rooms(), auto_create=True, start_session=full, limits=Limits())
+    service = SignalService(door(), full)
     client = Client(nursery, Routes(service.handlers()))
     answer = await client.get(f"/rtc?access_token={token()}", UPGRADE)
     assert (answer.status, answer.text) == (500, "connection closed by media")

@@ -1,28 +1,30 @@
-"""Cancel a join after its first step, after its second, and so on until it is done: nothing may be left of it.
+"""Cancel a join, or a post by WHIP, after its first step, after its second, and so on: nothing may be left of it.
 
 An instrument counts what trio's tasks do, the visitor's and the network's among them, and cancels one scope after so
 many steps: that of the HTTP connection, of the participant, or of the room. A scope that is not there yet is cancelled
 as it is born.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 from unittest.mock import patch
 
+import h11
 import pytest
 import trio
 
 from sfu.room.participant import Participant
 from sfu.room.room import Room
 from signaling.http import listener
-from tests.simulation.house import House, open_house
+from tests.simulation.house import HTTP, House, open_house
 from triforium.config import RoomConfig
 from triforium.testing import Link
-from triforium.visitor import VisitorError
+from triforium.visitor import VisitorError, open_whip
 
-ENOUGH_STEPS: Final = 100
-"""A join that takes fewer is not one."""
+ENOUGH_STEPS: Final = 80
+"""A join, or a post, that takes fewer is not one."""
 
 SETTLING_SECONDS: Final = 40
 """Until all that was cut off has noticed: consent lost, sockets lingering, the room's departure timeout."""
@@ -104,9 +106,29 @@ async def join(house: House, room: str, *, single: bool) -> None:
         pass  # cut off
 
 
+async def publish_by_whip(house: House, room: str) -> None:
+    """Post an offer, be connected and end the session, as far as one is let."""
+    try:
+        async with open_whip(house.world(), HTTP, house.token("alice", room=room)) as alice:
+            with trio.move_on_after(1):
+                await alice.connected.wait()
+    except* (VisitorError, trio.BrokenResourceError, h11.RemoteProtocolError):
+        pass  # cut off
+
+
+@pytest.mark.parametrize("target", ["connection", "participant", "room"])
+async def test_a_post_cancelled_at_any_step_leaves_nothing_behind(autojump_clock, target) -> None:
+    await sweep(target, publish_by_whip)
+
+
 @pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 @pytest.mark.parametrize("target", ["connection", "participant", "room"])
 async def test_a_join_cancelled_at_any_step_leaves_nothing_behind(autojump_clock, target, single) -> None:
+    await sweep(target, partial(join, single=single))
+
+
+async def sweep(target: str, enter: Callable[[House, str], Awaitable[None]]) -> None:
+    """Let somebody enter room after room, and cancel what `target` names after one step more each time."""
     axe = Axe(target)
     with guarding(axe):
         async with open_house(link=Link(delay_seconds=0.01), room=THIN) as house:
@@ -115,7 +137,7 @@ async def test_a_join_cancelled_at_any_step_leaves_nothing_behind(autojump_clock
             is_cut = True
             while is_cut:
                 axe.raise_at(steps)
-                await join(house, f"room-{steps}", single=single)
+                await enter(house, f"room-{steps}")
                 is_cut = axe.lower()
                 await trio.sleep(SETTLING_SECONDS)
                 house.check_nothing_left()

@@ -17,6 +17,7 @@ from triforium.visitor.signal import SignalMessage
 from triforium.visitor.simulcast import Layer
 from triforium.visitor.sources import Source
 from triforium.visitor.visitor import Visitor
+from triforium.visitor.whip import WhipVisitor, open_whip
 from triforium.visitor.world import VisitorWorld, memory_world, real_world
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
     "Visitor",
     "VisitorError",
     "VisitorWorld",
+    "WhipVisitor",
     "memory_world",
     "open_visitor",
+    "open_whip",
     "real_world",
 ]

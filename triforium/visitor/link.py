@@ -1,6 +1,6 @@
 """One of a visitor's peer connections: its own socket, the controlling end of ICE, the client's part of DTLS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
@@ -11,7 +11,7 @@ from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
-from rtp.ice.candidates import Candidate, host_candidate, new_credentials, parse_candidate
+from rtp.ice.candidates import Candidate, IceCredentials, host_candidate, new_credentials, parse_candidate
 from rtp.ice.controlling import IceControllingAgent
 from rtp.ice.outputs import ConsentLost, IceOutput
 from rtp.sctp.association import SctpAssociation
@@ -145,6 +145,12 @@ class Link:
     def add_candidate(self, text: str) -> None:
         """Check one more of the server's addresses: a candidate as trickled. Raises DecodeError."""
         self._check(parse_candidate(text))
+
+    def apply_fragment(self, credentials: IceCredentials, candidates: Iterable[Candidate]) -> None:
+        """Look for the server, which has begun a new generation of ICE too, at these addresses."""
+        self._ice.set_remote(credentials)
+        for candidate in candidates:
+            self._check(candidate)
 
     def migrate(self, host: str) -> None:
         """Move to another local address, and look for the server from there at once."""
