@@ -8,7 +8,8 @@ from sfu.media import splicing, vp8_munger
 from sfu.media.downtrack import DownTrack
 from sfu.media.fanout import PacketFacts
 from sfu.media.forwarder import Sent
-from tests.simulation.trial import KINDS, Outcome, run_trial
+from tests.simulation.trial import Outcome, run_trial
+from tests.support.packetizing import KINDS
 
 CHANGES_PER_TRIAL = 10
 

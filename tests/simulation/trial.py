@@ -18,13 +18,12 @@ from trio.testing import MockClock
 
 from rtp.units import Rid
 from tests.simulation.house import HOME_LINK, House, open_house
-from tests.support.encodings import BLOCK_PIXELS, COLUMNS, H264, ROWS, SCALES, VP8
+from tests.support.encodings import BLOCK_PIXELS, COLUMNS, ROWS, SCALES
 from tests.support.judging import TrackJudge, switches
-from tests.support.packetizing import EncodedSource, new_packetizer
+from tests.support.packetizing import KINDS, EncodedSource
 from triforium.testing import Link, deterministic_scheduling
 from triforium.visitor import Habits, Layer, Publication, ReceivedPacket, ReceivedTrack, Visitor
 
-KINDS: Final = {"vp8": (VP8, False), "bare-vp8": (VP8, True), "h264": (H264, False)}
 QUALITIES: Final = (VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH)
 RIDS: Final = (Rid("q"), Rid("h"), Rid("f"))
 
@@ -101,7 +100,7 @@ class Trial:
         self.faults: list[str] = []
         self.watchers: list[Watcher] = []
         self._house = house
-        self._mime, self._bare = KINDS[kind]
+        self._mime, self._new_packetizer = KINDS[kind]
         self._dice = dice
         self._alice: Visitor | None = None
         self._publication: Publication | None = None
@@ -144,7 +143,7 @@ class Trial:
                 media=EncodedSource(
                     self._mime,
                     layer,
-                    new_packetizer(self._mime, bare=self._bare, random=self._dice),
+                    self._new_packetizer(self._dice),
                     first_group=self._dice.randrange(5),
                 ),
             )

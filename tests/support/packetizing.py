@@ -1,6 +1,6 @@
 """Encoded frames as RTP payloads, and back: VP8 (RFC 7741) and H.264 in packetization mode 1 (RFC 6184)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeAlias
@@ -45,6 +45,20 @@ class Vp8Packetizer:
         return [bytes((0x90 if at == 0 else 0x80,)) + tail + part for at, part in enumerate(parts)]
 
 
+class ShortVp8Packetizer:
+    """Puts VP8 behind descriptors with a picture id of seven bits, and nothing else."""
+
+    def __init__(self, random: Random) -> None:
+        self._picture_id = random.randrange(1 << 7)
+
+    def __call__(self, frame: EncodedFrame) -> list[bytes]:
+        """Return the payloads of the next frame."""
+        self._picture_id = self._picture_id + 1 & 0x7F
+        tail = bytes((0x80, self._picture_id))
+        parts = _cut(frame.units[0], PAYLOAD_BYTES)
+        return [bytes((0x90 if at == 0 else 0x80,)) + tail + part for at, part in enumerate(parts)]
+
+
 def packetize_bare_vp8(frame: EncodedFrame) -> list[bytes]:
     """Put VP8 behind descriptors of one byte, which number nothing."""
     return [bytes((0x10 if at == 0 else 0x00,)) + part for at, part in enumerate(_cut(frame.units[0], PAYLOAD_BYTES))]
@@ -66,6 +80,15 @@ def packetize_h264(frame: EncodedFrame) -> list[bytes]:
                 payloads.append(_aggregate(together))
                 together = []
     return payloads + ([_aggregate(together)] if together else [])
+
+
+KINDS: Final[Mapping[str, tuple[str, Callable[[Random], Packetizer]]]] = {
+    "vp8": (VP8, Vp8Packetizer),
+    "short-vp8": (VP8, ShortVp8Packetizer),
+    "bare-vp8": (VP8, lambda _: packetize_bare_vp8),
+    "h264": (H264, lambda _: packetize_h264),
+}
+"""The codec of each kind of stream that there is to judge, and what makes something that packs one layer of it."""
 
 
 class EncodedSource:
@@ -144,13 +167,6 @@ def is_key_frame(mime: str, units: tuple[bytes, ...]) -> bool:
     if mime == VP8:
         return not units[0][0] & 1
     return any(_nal_type(unit) == NAL_IDR for unit in units)
-
-
-def new_packetizer(mime: str, *, bare: bool, random: Random) -> Packetizer:
-    """Return what packs one layer; `bare` VP8 has no numbers."""
-    if mime == H264:
-        return packetize_h264
-    return packetize_bare_vp8 if bare else Vp8Packetizer(random)
 
 
 def _cut(data: bytes, size: int) -> list[bytes]:

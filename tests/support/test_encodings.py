@@ -6,13 +6,16 @@ import pytest
 
 from tests.support.encodings import GROUP_FRAMES, H264, VP8, Decoder, Mark, encoded_layer, read_mark
 from tests.support.packetizing import (
+    KINDS,
     NAL_FU_A,
     NAL_STAP_A,
     PAYLOAD_BYTES,
     EncodedSource,
+    Vp8Packetizer,
     assemble,
     is_key_frame,
-    new_packetizer,
+    packetize_bare_vp8,
+    packetize_h264,
     starts_frame,
     vp8_ids,
 )
@@ -58,9 +61,10 @@ def test_another_groups_reference_shows_in_the_picture(mime: str) -> None:
     assert decoder.decode(foreign.units) != [foreign.picture]
 
 
-@pytest.mark.parametrize(("mime", "bare"), [(VP8, False), (VP8, True), (H264, False)])
-def test_what_is_packed_is_unpacked(mime: str, bare: bool) -> None:
-    packetizer = new_packetizer(mime, bare=bare, random=Random(1))
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_packed_is_unpacked(kind: str) -> None:
+    mime, new_packetizer = KINDS[kind]
+    packetizer = new_packetizer(Random(1))
     for layer in range(3):
         for frame in encoded_layer(mime, layer)[:GROUP_FRAMES]:
             payloads = packetizer(frame)
@@ -72,15 +76,17 @@ def test_what_is_packed_is_unpacked(mime: str, bare: bool) -> None:
 
 
 def test_h264_comes_in_all_shapes_of_mode_1() -> None:
-    packetizer = new_packetizer(H264, bare=False, random=Random(1))
     kinds = {
-        payload[0] & 0x1F for layer in range(3) for frame in encoded_layer(H264, layer) for payload in packetizer(frame)
+        payload[0] & 0x1F
+        for layer in range(3)
+        for frame in encoded_layer(H264, layer)
+        for payload in packetize_h264(frame)
     }
     assert {NAL_STAP_A, NAL_FU_A, 1} <= kinds
 
 
 def test_vp8_frames_are_numbered_across_the_wrap() -> None:
-    packetizer = new_packetizer(VP8, bare=False, random=Random(1))
+    packetizer = Vp8Packetizer(Random(1))
     ids = [vp8_ids(packetizer(frame)[0]) for frame in encoded_layer(VP8, 0)[:GROUP_FRAMES]]
     pictures = [each.picture_id for each in ids]
     assert pictures == [(pictures[0] + at) % 0x8000 for at in range(GROUP_FRAMES)]
@@ -89,7 +95,7 @@ def test_vp8_frames_are_numbered_across_the_wrap() -> None:
 
 
 def test_a_key_frame_is_there_when_it_is_wanted() -> None:
-    source = EncodedSource(VP8, 0, new_packetizer(VP8, bare=True, random=Random(1)))
+    source = EncodedSource(VP8, 0, packetize_bare_vp8)
     frames = encoded_layer(VP8, 0)
     sent = [source.next_burst() for _ in range(3)]
     source.request_key_frame()
