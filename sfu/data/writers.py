@@ -25,8 +25,12 @@ HOLD_MESSAGES: Final = 1024
 READ_BYTES: Final = 64 << 10
 """When no more than this waits, a reader has caught up; and above it, what it takes is all that it can."""
 
-MESSAGE_OVERHEAD: Final = 512
-"""What a held message costs the sender's window beside its bytes: tiny messages, too, are slowed down in time."""
+MESSAGE_OVERHEAD: Final = 1024
+"""What a held message costs the sender's window beside its bytes: tiny messages, too, are slowed down in time.
+
+A sender has a window of 1 MiB, and a reader's queue takes 4 MiB and 4,096 messages: three senders who do nothing but
+send lose nothing, whatever the size of their messages. What more of them send can be dropped where the queue is full.
+"""
 
 MIN_LOSSY_BYTES: Final = 8 << 10
 """So much may wait on a lossy channel whatever the pace."""
