@@ -31,6 +31,7 @@ from signaling.http.routes import Handler, Routes
 from signaling.rtc import SignalService
 from signaling.session import Sessions
 from signaling.webhooks import Webhooks
+from signaling.whep import WhepService
 from signaling.whip import WhipService
 from triforium.config import Config
 from triforium.garbage import collect_when_idle
@@ -131,7 +132,8 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     listeners.append(metrics.hear)
     sessions = Sessions(rooms, surroundings.wall)
     door = Door(config.keys, surroundings.wall, rooms, config.room.auto_create, config.limit.limits)
-    doors = SignalService(door, sessions.serve).handlers() | WhipService(door, rooms).handlers()
+    plain = WhipService(door, rooms).handlers() | WhepService(door, rooms).handlers()
+    doors = SignalService(door, sessions.serve).handlers() | plain
     server = Server(
         config,
         surroundings.port,

@@ -31,6 +31,8 @@ class Pause(Enum):
     """The publisher has muted the track."""
     DISABLED = auto()
     """The subscriber does not want it now."""
+    IDLE = auto()
+    """There is no track to send just now."""
     CLOSED = auto()
     """It is over."""
 
@@ -83,7 +85,8 @@ class DownTrackStatistics:
 class DownTrack:
     """Takes the decisions for one (subscriber, published track), and holds the handle on its row.
 
-    What is lost is sent again on `rtx_ssrc` if the subscriber agrees to that, and else in the stream itself.
+    What is lost is sent again on `rtx_ssrc` if the subscriber agrees to that, and else in the stream itself. Or one
+    track after the other, if it `outlives` them: then it begins with a source that stands for none.
     """
 
     def __init__(
@@ -95,17 +98,20 @@ class DownTrack:
         first_sequence: int,
         rtx_ssrc: Ssrc | None = None,
         first_rtx_sequence: int = 0,
+        outlives: bool = False,
     ) -> None:
         assert first_rtx_sequence < 1 << 15, "a receiver that joins after a wrap cannot guess the roll-over counter"
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
         self.row = Row(self, ssrc)
         self.source = source
+        self._idle = source if outlives else None
         self._connection = connection
-        self._pauses = {Pause.UNBOUND, Pause.DISCONNECTED}
+        self._pauses = {Pause.UNBOUND, Pause.DISCONNECTED} | ({Pause.IDLE} if outlives else set())
         self._splicer = StreamSplicer(first_sequence=first_sequence, clock_rate=source.clock_rate)
         self._munger = Vp8Munger()
-        self._wished = wished_layer(DEFAULT_WISH, source.layers.published)
+        self._wish = DEFAULT_WISH
+        self._wished = wished_layer(self._wish, source.layers.published)
         self._layer: int | None = None  # what is being sent
         self._report: ReportBlock | None = None
         self._round_trip: float | None = None
@@ -151,8 +157,32 @@ class DownTrack:
 
     def set_wish(self, wish: Wish) -> None:
         """Send the best layer that lives, up to what the subscriber wishes to see."""
+        self._wish = wish
         self._wished = wished_layer(wish, self.source.layers.published)
         self.retarget()
+
+    def set_source(self, source: Source | None) -> None:
+        """Go on with another track, from a place on where a decoder can start, or with none.
+
+        It may be anybody's, and of another codec: `bind` comes first then. What was sent until now is not sent again.
+        """
+        assert self._idle is not None, "this one ends with its track"
+        self.source.detach(self)
+        self.source = source or self._idle
+        self.row.pause()
+        self._layer = None
+        self._splicer.forget_source()
+        self._resender = Resender()
+        self.source.attach(self)
+        self.set_wish(self._wish)
+        self.set_pause(Pause.IDLE, paused=source is None)
+
+    def source_ended(self) -> None:
+        """The track is gone: wait for another, if there can be one."""
+        if self._idle is None:
+            self.close()
+        else:
+            self.set_source(None)
 
     def retarget(self) -> None:
         """Aim the row at the best layer that there is for it, or at nothing; to be called when either may have changed.

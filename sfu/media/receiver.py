@@ -258,8 +258,8 @@ class Receiver:
         return None
 
     def close(self) -> None:
-        """End every down track: the track is gone."""
-        self.for_each_down_track(DownTrack.close)
+        """Tell every down track that the track is gone."""
+        self.for_each_down_track(DownTrack.source_ended)
 
     def for_each_down_track(self, step: Callable[[DownTrack], None]) -> None:
         """Do something to each; a fault in one's turn ends its subscriber, and not whoever caused the step."""

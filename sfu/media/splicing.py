@@ -68,6 +68,10 @@ class StreamSplicer:
         """The source that was spliced last: its sender clock is asked for at the next splice."""
         return self._epoch
 
+    def forget_source(self) -> None:
+        """What comes next has nothing to do with what came: its epochs are called alike, and mean others."""
+        self._epoch = None
+
     def splice(
         self,
         *,

@@ -29,6 +29,7 @@ from sfu.room.quirks import unpublished_mimes
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
 from sfu.room.subscriptions import TrackSettings, Wishes, plan
+from sfu.room.watching import SlotSubscriber, Watching
 from sfu.transport.connection import PeerConnection
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Joining:
     """What somebody asks for who joins.
 
     `offer` and its id come with the join on the single connection, where `single_connection` is true. Without
-    `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it.
+    `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it. Who is
+    `watching` has offered all sections that it will ever have.
     """
 
     claims: Claims
@@ -63,6 +65,7 @@ class Joining:
     offer: rtc.SessionDescription | None = None
     add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
     has_signal: bool = True
+    watching: Watching | None = None
 
 
 class Participant:
@@ -85,7 +88,8 @@ class Participant:
         self.heard_at = trio.current_time()
         self.permissions = SubscriptionPermissions()
         self.resume_trouble = ResumeTrouble()
-        self.wishes = Wishes(automatic=joining.auto_subscribe)
+        self._watching = joining.watching or Watching()
+        self.wishes = Wishes(automatic=joining.auto_subscribe, settings=self._watching.settings)
         self.tracks_changed = Notifier()
         self.is_single = joining.single_connection
         self.has_signal = joining.has_signal
@@ -98,8 +102,10 @@ class Participant:
         unpublished = unpublished_mimes(self.client_info)
         peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
-        self.subscriber: AnsweringSubscriber | OfferingSubscriber
-        if self.is_single:
+        self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
+        if joining.watching is not None:
+            self.subscriber = SlotSubscriber(peer, self, self.sid)
+        elif self.is_single:
             self.subscriber = AnsweringSubscriber(peer, self)
         else:
             self.subscriber = OfferingSubscriber(
@@ -216,6 +222,7 @@ class Participant:
     def reconcile(self) -> None:
         """Subscribe to what is wanted and to be had, and end the rest."""
         tracks = self._room.tracks_for(self) if self.grant.may_subscribe else {}
+        tracks = {sid: track for sid, track in tracks.items() if self._watching.includes(track)}
         for track in tracks.values():
             if self.wishes.wants(track.sid):
                 self._tell_permission(track)
@@ -291,8 +298,9 @@ class Participant:
         )
         self._tell_candidates(peer, rtc.PUBLISHER)
         self.publisher.follow_description()
-        if isinstance(self.subscriber, AnsweringSubscriber):
+        if not isinstance(self.subscriber, OfferingSubscriber):
             self.subscriber.answered()
+            self.reconcile()  # there may be room now for more
 
     def restart_ice(self, credentials: IceCredentials) -> LocalTransport:
         """Begin a new generation of ICE, as a client has that only says so; return what it is to know of ours."""
@@ -430,7 +438,7 @@ class Participant:
 
     def _prepare_answer(self) -> None:
         self.publisher.prepare_answer()
-        if isinstance(self.subscriber, AnsweringSubscriber):
+        if not isinstance(self.subscriber, OfferingSubscriber):
             self.subscriber.prepare_answer()
 
     def _send_offer(self, offer_id: int, sdp: str) -> None:

@@ -22,8 +22,9 @@ from rtp.transport import PeerTransport
 from rtp.units import Rid, Ssrc
 from sfu.environment import Environment
 from sfu.media import capabilities
-from sfu.media.downtrack import DownTrack
+from sfu.media.downtrack import DownTrack, Source
 from sfu.media.session import MediaSession
+from sfu.media.silence import Silence
 from sfu.media.track import MediaTrack
 from sfu.transport.connection import ConnectionOwner, PeerConnection
 
@@ -38,6 +39,9 @@ CHANNELS: Final = (
 
 _RIDS_BY_PLACE: Final = (Rid("q"), Rid("h"), Rid("f"))
 """What LiveKit's clients call their simulcast layers, from the lowest up."""
+
+_CLOCK_RATES: Final = {MediaKind.AUDIO: 48_000, MediaKind.VIDEO: 90_000}
+"""Of all codecs that we send, by their kind."""
 
 
 class Peer:
@@ -125,17 +129,12 @@ class Peer:
 
     def new_down_track(self, track: MediaTrack) -> tuple[DownTrack, LocalTrack]:
         """Make what sends `track` on this connection, with SSRCs of its own; it is silent until `bind_down_track`."""
-        dice = self._environment.random
-        down_track = DownTrack(
-            track.receiver,
-            self.connection,
-            self._new_ssrc(),
-            first_sequence=dice.getrandbits(15),
-            rtx_ssrc=self._new_ssrc() if track.kind is MediaKind.VIDEO else None,
-            first_rtx_sequence=dice.getrandbits(15),
-        )
-        self.media.add_down_track(down_track, track.stream_id, trio.current_time())
-        return down_track, LocalTrack(track.stream_id, track.sid, down_track.ssrc, down_track.rtx_ssrc)
+        return self._new_down_track(track.receiver, track.kind, track.stream_id, track.sid, outlives=False)
+
+    def new_slot(self, kind: MediaKind, stream_id: str, track_id: str) -> tuple[DownTrack, LocalTrack]:
+        """Make what sends one track after the other on this connection, under names and SSRCs that stay."""
+        silence = Silence(_CLOCK_RATES[kind])
+        return self._new_down_track(silence, kind, stream_id, track_id, outlives=True)
 
     def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, mime: str) -> bool:
         """Send with the numbers that the section agreed on. False if it did not agree on this codec."""
@@ -167,6 +166,22 @@ class Peer:
         with self.connection.endpoint.batch():
             self.media.remove_down_track(down_track)
         down_track.close()
+
+    def _new_down_track(
+        self, source: Source, kind: MediaKind, stream_id: str, track_id: str, *, outlives: bool
+    ) -> tuple[DownTrack, LocalTrack]:
+        dice = self._environment.random
+        down_track = DownTrack(
+            source,
+            self.connection,
+            self._new_ssrc(),
+            first_sequence=dice.getrandbits(15),
+            rtx_ssrc=self._new_ssrc() if kind is MediaKind.VIDEO else None,
+            first_rtx_sequence=dice.getrandbits(15),
+            outlives=outlives,
+        )
+        self.media.add_down_track(down_track, stream_id, trio.current_time())
+        return down_track, LocalTrack(stream_id, track_id, down_track.ssrc, down_track.rtx_ssrc)
 
     def _described(self) -> None:
         """Set ICE, DTLS and the data channels up as the peer's last description says."""

@@ -70,7 +70,7 @@ class Subscriber:
         """Send `track`, once a section for it is agreed."""
         down_track, local_track = self.peer.new_down_track(track)
         down_track.set_pause(Pause.MUTED, paused=track.muted)
-        _apply(settings, down_track)
+        apply_settings(settings, down_track)
         self.subscriptions[track.sid] = Subscription(track, down_track, local_track)
         self._changed()
 
@@ -88,7 +88,7 @@ class Subscriber:
         """Pause or resume one track, or send another layer of it, as its subscriber wishes."""
         if (subscription := self.subscriptions.get(sid)) is not None:
             with self.peer.connection.endpoint.batch():
-                _apply(settings, subscription.down_track)
+                apply_settings(settings, subscription.down_track)
 
     def totals(self) -> Totals:
         """Sum up what was sent, of subscriptions that have ended too."""
@@ -279,7 +279,8 @@ class AnsweringSubscriber(Subscriber):
         return _is_idle(transceiver) and not (transceiver.has_sent and transceiver.current_direction.sends)
 
 
-def _apply(settings: TrackSettings, down_track: DownTrack) -> None:
+def apply_settings(settings: TrackSettings, down_track: DownTrack) -> None:
+    """Send as much of a track as its subscriber wishes."""
     down_track.set_wish(settings.wish)
     down_track.set_pause(Pause.DISABLED, paused=settings.is_disabled)
 

@@ -38,8 +38,10 @@ DEFAULT_SETTINGS: Final = TrackSettings()
 class Wishes:
     """Which tracks a participant wants, and how: all unless it said otherwise, or none unless it asked."""
 
-    def __init__(self, *, automatic: bool) -> None:
+    def __init__(self, *, automatic: bool, settings: TrackSettings = DEFAULT_SETTINGS) -> None:
+        """Begin without any in particular. `settings` are how all tracks are wanted of which nothing else is said."""
         self._automatic = automatic
+        self._default_settings = settings
         self._explicit: dict[TrackSid, bool] = {}
         self._settings: dict[TrackSid, TrackSettings] = {}
         self._missing_since: dict[TrackSid, float] = {}
@@ -76,7 +78,7 @@ class Wishes:
 
     def settings(self, sid: TrackSid) -> TrackSettings:
         """Return how it wants this one."""
-        return self._settings.get(sid, DEFAULT_SETTINGS)
+        return self._settings.get(sid, self._default_settings)
 
     def forget(self, sid: TrackSid) -> None:
         """Forget a track that is gone for good."""

@@ -71,7 +71,7 @@ async def test_simulcast_layers_are_chosen_among(autojump_clock) -> None:
     async with open_house() as house, house.visitor("bob", single=True) as bob:
         world = house.world()
         layers = sample_layers(MediaPlan(), world.random)
-        async with open_whip(world, HTTP, house.token("camera"), layers=layers) as camera:
+        async with open_whip(world, HTTP, house.token("camera"), layers=layers):
             sid = (await wait_published(bob))[TrackSource.CAMERA]
             publication = house.participant("camera").publisher.publications[sid]
             down_track = house.participant("bob").subscriber.subscriptions[sid].down_track
@@ -80,7 +80,6 @@ async def test_simulcast_layers_are_chosen_among(autojump_clock) -> None:
             await wait_until(lambda: down_track.statistics().layer == 0)
             announced = {layer.quality: layer.rid for layer in publication.info.layers}
             assert (announced[LOW], announced[HIGH], publication.info.simulcast) == ("q", "f", True)
-            assert len(camera.video) == 3
 
 
 async def test_an_ice_restart_finds_the_way_from_another_address(autojump_clock) -> None:
@@ -322,6 +321,8 @@ async def open_camera_door(house: House) -> AsyncIterator[HttpClient]:
         yield HttpClient(stream)
 
 
-async def post(http: HttpClient, token: str, offer: str = OFFER, *, content_type: str = "application/sdp") -> Answer:
+async def post(
+    http: HttpClient, token: str, offer: str = OFFER, *, content_type: str = "application/sdp", path: str = "/whip/v1"
+) -> Answer:
     headers = {"Content-Type": content_type, "Authorization": f"Bearer {token}"}
-    return await http.ask("POST", "/whip/v1", headers, offer.encode())
+    return await http.ask("POST", path, headers, offer.encode())

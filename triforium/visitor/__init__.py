@@ -9,6 +9,7 @@ from triforium.visitor.errors import (
     VisitorError,
 )
 from triforium.visitor.opening import open_visitor
+from triforium.visitor.plain import PlainPeer, open_whep, open_whip
 from triforium.visitor.plan import CALL_PLAN, MediaPlan
 from triforium.visitor.publication import Publication
 from triforium.visitor.receiving import ReceivedPacket, ReceivedTrack, TrackStatistics
@@ -17,7 +18,6 @@ from triforium.visitor.signal import SignalMessage
 from triforium.visitor.simulcast import Layer
 from triforium.visitor.sources import Source
 from triforium.visitor.visitor import Visitor
-from triforium.visitor.whip import WhipVisitor, open_whip
 from triforium.visitor.world import VisitorWorld, memory_world, real_world
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Layer",
     "LeftError",
     "MediaPlan",
+    "PlainPeer",
     "Publication",
     "PublishRefusedError",
     "ReceivedPacket",
@@ -39,9 +40,9 @@ __all__ = [
     "Visitor",
     "VisitorError",
     "VisitorWorld",
-    "WhipVisitor",
     "memory_world",
     "open_visitor",
+    "open_whep",
     "open_whip",
     "real_world",
 ]

@@ -1,7 +1,8 @@
-"""A peer that knows WebRTC and no LiveKit: it publishes by WHIP (RFC 9725)."""
+"""A peer that knows WebRTC and no LiveKit: it publishes by WHIP (RFC 9725), or watches by WHEP."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
 import trio
@@ -10,66 +11,74 @@ from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, Chann
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
 from rtp.sdp.fragment import Fragment, parse_fragment
-from rtp.sdp.transceiver import LocalEncoding, LocalTrack
-from rtp.units import Address, Mid
+from rtp.sdp.transceiver import LocalEncoding, LocalTrack, Transceiver
+from rtp.units import Address, Mid, Rid
 from sfu.errors import PeerConnectionLostError
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.errors import JoinRefusedError
 from triforium.visitor.http import Request, Response, ask
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
+from triforium.visitor.receiving import ReceivedTrack
 from triforium.visitor.sending import Sender
 from triforium.visitor.simulcast import Layer
 from triforium.visitor.sources import AudioSource, Source, Vp8Source
 from triforium.visitor.world import VisitorWorld
 
-ENDPOINT: Final = "/whip/v1"
+WHIP: Final = "/whip/v1"
+WHEP: Final = "/whep/v1"
 
 GOODBYE_SECONDS: Final = 1.0
 """How long leaving may take."""
 
 
-class WhipVisitor:
-    """A publisher. Made by `open_whip`, inside whose block everything of it lives.
+class PlainPeer:
+    """A publisher or a watcher. Made by `open_whip` or `open_whep`, inside whose block everything of it lives.
 
     `location` is the path of its session and `etag` names its generation of ICE, as the server said them; `token` goes
-    with each request. `connected` is set once media can flow, `lost` once the server is silent or the handshake failed.
+    with each request. `received` are the tracks of the answer, in its order. `connected` is set once media can flow,
+    `lost` once the server is silent or the handshake failed.
     """
 
-    def __init__(self, world: VisitorWorld, server: Address, token: str, layers: Sequence[Layer]) -> None:
+    def __init__(self, world: VisitorWorld, server: Address, token: str, plan: MediaPlan | None = None) -> None:
         self.location = self.etag = ""
+        self.token = token
+        self.received: list[ReceivedTrack] = []
         self.connected = trio.Event()
         self.lost = trio.Event()
         self._world = world
         self._server = server
-        self.token = token
-        self._link = Link(world, self, cname="whip", tell=lambda: None, sends_rtx=True)
-        plan = MediaPlan()
-        self.audio = self._sender(MediaKind.AUDIO, AudioSource(plan))
-        self.video = (
-            [self._sender(MediaKind.VIDEO, layer.media, layer) for layer in layers]
-            if layers
-            else [self._sender(MediaKind.VIDEO, Vp8Source(plan, world.random))]
-        )
-        for senders in ([self.audio], self.video):
-            self._link.negotiation.add_transceiver(
-                senders[0].kind, Direction.SENDONLY, local_track=_local_track(senders)
-            )
-            for sender in senders:
-                self._link.media.add_sender(sender)
+        self._plan = plan or MediaPlan()
+        self._link = Link(world, self, cname="plain", tell=lambda: None, sends_rtx=True)
+        self._senders: dict[Sender, Transceiver] = {}
 
-    async def enter(self) -> None:
+    def publish(self, kind: MediaKind, streams: Sequence[tuple[Rid | None, Source]]) -> None:
+        """Offer to send a track, in one stream or in several layers."""
+        senders = [self._sender(kind, rid, source) for rid, source in streams]
+        encodings = tuple(LocalEncoding(sender.ssrc, sender.rtx_ssrc, sender.rid) for sender in senders)
+        several = encodings if len(encodings) > 1 else ()
+        track = LocalTrack("plain", kind.value, senders[0].ssrc, senders[0].rtx_ssrc, several)
+        transceiver = self._link.negotiation.add_transceiver(kind, Direction.SENDONLY, local_track=track)
+        for sender in senders:
+            self._senders[sender] = transceiver
+            self._link.media.add_sender(sender)
+
+    def watch(self, kind: MediaKind) -> None:
+        """Offer to receive a track."""
+        self._link.negotiation.add_transceiver(kind, Direction.RECVONLY)
+
+    async def enter(self, endpoint: str) -> None:
         """Post the offer and take the answer. Raises JoinRefusedError if the server says no, or OSError."""
         offer = self._link.negotiation.create_offer()
-        response = await self.ask("POST", ENDPOINT, offer, {"Content-Type": "application/sdp"})
-        if response.status != 201:
+        response = await self.ask("POST", endpoint, offer, {"Content-Type": "application/sdp"})
+        if response.status != HTTPStatus.CREATED:
             raise JoinRefusedError(response.status, response.body.decode())
         self.location, self.etag = response.headers["location"], response.headers["etag"]
         self._link.apply_answer(response.body.decode())
-        for transceiver in self._link.negotiation.transceivers:
-            for sender in (self.audio, *self.video):
-                if sender.kind is transceiver.kind:
-                    self._link.start_sender(sender, transceiver)
+        for sender, transceiver in self._senders.items():
+            self._link.start_sender(sender, transceiver)
+        self.received = [track for each in self._link.negotiation.transceivers if (track := self._track(each))]
+        self._link.media.expect({track.ssrc: track for track in self.received})
 
     async def run(self) -> None:
         """Carry media until cancelled, or until the handshake fails."""
@@ -87,7 +96,7 @@ class WhipVisitor:
         self._link.socket.move(host)
         self._link.restart_ice()
         response = await self.patch(self.fragment(), "*")
-        if response.status == 200:
+        if response.status == HTTPStatus.OK:
             fragment = parse_fragment(response.body.decode())
             assert fragment.credentials is not None, "a server that restarts says under which name"
             self.etag = response.headers["etag"]
@@ -148,40 +157,77 @@ class WhipVisitor:
     def channel_drained(self, connection: PeerConnection, channel: ChannelDrained) -> None:
         """There are none."""
 
-    def _sender(self, kind: MediaKind, source: Source, layer: Layer | None = None) -> Sender:
+    def _sender(self, kind: MediaKind, rid: Rid | None, source: Source) -> Sender:
         rtx_ssrc = self._link.new_ssrc() if kind is MediaKind.VIDEO else None
-        rid = None if layer is None else layer.rid
         return Sender(kind, source, self._link.new_ssrc(), self._world.random, rtx_ssrc, rid=rid)
+
+    def _track(self, transceiver: Transceiver) -> ReceivedTrack | None:
+        """Return what is to come in a section."""
+        remote = transceiver.remote_track
+        if remote is None or (ssrc := remote.encodings[0].ssrc) is None:
+            return None
+        codec = transceiver.codecs[0]
+        return ReceivedTrack(
+            remote.track_id,
+            transceiver.kind,
+            codec.clock_rate,
+            self._plan.known_payloads(),
+            ssrc,
+            payload_type=codec.payload_type,
+            rtx_ssrc=remote.encodings[0].rtx_ssrc,
+            mime=codec.mime,
+        )
 
 
 @asynccontextmanager
 async def open_whip(
-    world: VisitorWorld, server: Address, token: str, *, layers: Sequence[Layer] = ()
-) -> AsyncIterator[WhipVisitor]:
+    world: VisitorWorld, server: Address, token: str, *, layers: Sequence[Layer] = (), media: Source | None = None
+) -> AsyncIterator[PlainPeer]:
     """Publish audio and video by WHIP inside the block, and end the session with it.
 
-    `layers` are those of simulcast, if any.
+    `media` is the video, by default the VP8 loop; or `layers` are those of simulcast.
 
     Raises:
         JoinRefusedError: the server said no.
         OSError: nobody is there.
     """
-    visitor = WhipVisitor(world, server, token, layers)
+    plan = MediaPlan()
+    peer = PlainPeer(world, server, token)
+    peer.publish(MediaKind.AUDIO, [(None, AudioSource(plan))])
+    video = [(layer.rid, layer.media) for layer in layers]
+    peer.publish(MediaKind.VIDEO, video or [(None, media or Vp8Source(plan, world.random))])
+    async with _staying(peer, WHIP):
+        yield peer
+
+
+@asynccontextmanager
+async def open_whep(
+    world: VisitorWorld,
+    server: Address,
+    token: str,
+    *,
+    query: str = "",
+    kinds: Sequence[MediaKind] = (MediaKind.AUDIO, MediaKind.VIDEO),
+) -> AsyncIterator[PlainPeer]:
+    """Watch by WHEP inside the block, in a section for each of `kinds`. Raises as `open_whip`."""
+    peer = PlainPeer(world, server, token)
+    for kind in kinds:
+        peer.watch(kind)
+    async with _staying(peer, f"{WHEP}?{query}" if query else WHEP):
+        yield peer
+
+
+@asynccontextmanager
+async def _staying(peer: PlainPeer, endpoint: str) -> AsyncIterator[None]:
     try:
-        await visitor.enter()
+        await peer.enter(endpoint)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(visitor.run)
+            nursery.start_soon(peer.run)
             try:
-                yield visitor
+                yield
             finally:
                 with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                    await visitor.delete()
-                nursery.cancel_scope.cancel("the publisher has left")
+                    await peer.delete()
+                nursery.cancel_scope.cancel("the peer has left")
     finally:
-        visitor.close()
-
-
-def _local_track(senders: Sequence[Sender]) -> LocalTrack:
-    encodings = tuple(LocalEncoding(sender.ssrc, sender.rtx_ssrc, sender.rid) for sender in senders)
-    several = encodings if len(encodings) > 1 else ()
-    return LocalTrack("whip", senders[0].kind.value, senders[0].ssrc, senders[0].rtx_ssrc, several)
+        peer.close()

@@ -1,0 +1,118 @@
+"""WHEP (draft-ietf-wish-whep): whoever can make an offer and post it watches a room, with no more of LiveKit than a token.
+
+The query says what of the room: `participant=IDENTITY`, or `track=SID`, or else all of it; `quality=low|medium|high` says
+how good; `hidden=false` lets the others know of the watcher.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from livekit.protocol import models
+from livekit.protocol.rtc import SessionDescription
+
+from rtp.errors import RemoteProtocolError
+from rtp.sdp.codecs import agree
+from rtp.sdp.description import Setup, read_description
+from sfu.media import capabilities
+from sfu.media.simulcast import Quality, Wish
+from sfu.model import Claims, Identity, TrackSid, VideoGrant
+from sfu.room.participant import Joining
+from sfu.room.rooms import Rooms
+from sfu.room.subscriptions import TrackSettings
+from sfu.room.watching import Watching
+from signaling.door import Door
+from signaling.http.errors import HttpError
+from signaling.http.exchange import Exchange
+from signaling.http.request import Request
+from signaling.http.routes import Handler
+from signaling.resources import SessionResources, read_text
+from signaling.user_agent import complete_client_info
+
+PATH: Final = "/whep/v1"
+
+MAX_SECTIONS: Final = 64
+"""What one watcher may have sent at once: each section has a place of its own among those that packets go out to."""
+
+_QUALITIES: Final = {"": Quality.HIGH, "low": Quality.LOW, "medium": Quality.MEDIUM, "high": Quality.HIGH}
+
+
+@dataclass(frozen=True, slots=True)
+class WhepService:
+    """Lets plain WebRTC peers watch: each is a participant that nobody sees, and that publishes nothing."""
+
+    door: Door
+    rooms: Rooms
+
+    def handlers(self) -> dict[str, Handler]:
+        """What to answer under which path."""
+        return self._resources().handlers()
+
+    def _resources(self) -> SessionResources:
+        return SessionResources(self.door, self.rooms, PATH, self._create)
+
+    async def _create(self, exchange: Exchange, claims: Claims, grant: VideoGrant) -> None:
+        if not grant.may_subscribe:
+            raise HttpError(403, "the token does not allow to subscribe")
+        watching, is_hidden = _watching(exchange.request), exchange.request.parameter("hidden") != "false"
+        client = models.ClientInfo()
+        complete_client_info(client, exchange.request.header("User-Agent"))
+        offer = await read_text(exchange)
+        check_offer(offer)
+        joining = Joining(
+            claims=_as_watcher(claims, grant, is_hidden=is_hidden),
+            client_info=client,
+            auto_subscribe=True,
+            auto_subscribe_data=False,
+            single_connection=True,
+            offer=SessionDescription(type="offer", sdp=offer),
+            has_signal=False,
+            watching=watching,
+        )
+        await self._resources().join(exchange, joining)
+
+
+def check_offer(offer: str) -> None:
+    """Check that an offer asks for media, in codecs that are served.
+
+    Raises:
+        HttpError: 400 if it cannot be read or asks for nothing, 406 if not all of it can be served.
+    """
+    try:
+        sections = read_description(offer, absent_setup=Setup.ACTPASS).sections
+    except RemoteProtocolError as error:
+        raise HttpError(400, f"the offer cannot be used: {error}") from error
+    if any(section.media is None and not section.is_data for section in sections):
+        raise HttpError(406, "the offer has a section that is neither audio nor video nor data")
+    asking = [section for section in sections if section.is_active and section.direction.receives and section.media]
+    if not asking:
+        raise HttpError(400, "the offer asks for nothing")
+    if len(asking) > MAX_SECTIONS:
+        raise HttpError(406, f"the offer asks for {len(asking)} tracks, more than {MAX_SECTIONS}")
+    for section in asking:
+        assert section.media is not None, "media is asked for here"
+        if not agree(capabilities.SEND.codecs(section.media), section.codecs):
+            raise HttpError(406, f"the offer asks for {section.media.value} in no codec that is served")
+
+
+def _watching(request: Request) -> Watching:
+    quality = _QUALITIES.get(request.parameter("quality"))
+    if quality is None:
+        raise HttpError(400, "quality is low, medium or high")
+    return Watching(
+        publisher=Identity(request.parameter("participant")) or None,
+        track=TrackSid(request.parameter("track")) or None,
+        settings=TrackSettings(wish=Wish(quality)),
+    )
+
+
+def _as_watcher(claims: Claims, grant: VideoGrant, *, is_hidden: bool) -> Claims:
+    """Leave nothing of what the token allows but to watch."""
+    video = msgspec.structs.replace(
+        grant,
+        can_publish=False,
+        can_publish_data=False,
+        can_update_own_metadata=False,
+        hidden=grant.hidden or is_hidden,
+    )
+    return msgspec.structs.replace(claims, video=video)
