@@ -1,7 +1,5 @@
 """Posts over the kernel's network."""
 
-# ruff: noqa: RUF100, RUF102 - a rule of flake8-async is excused below, which ruff does not know
-
 import ssl
 from collections.abc import Mapping
 

@@ -12,6 +12,7 @@ const [engine, folder] = process.argv.slice(2);
 const { launch } = await import(`./${engine}.mjs`);
 const FILES = {
   "/": ["page.html", "text/html"],
+  "/data.js": ["data.js", "text/javascript"],
   "/page.js": ["page.js", "text/javascript"],
   "/livekit-client.umd.js": ["node_modules/livekit-client/dist/livekit-client.umd.js", "text/javascript"],
 };

@@ -60,6 +60,8 @@ class LineProcess:
             lines = LineReader(self._process.stdout)
             while (line := await lines.read_line()) is not None:
                 answer = json.loads(line)
+                if "id" not in answer:
+                    continue  # the Node SDK logs there, in JSON too
                 async with self._changed:
                     self._answers[answer["id"]] = answer
                     self._changed.notify_all()

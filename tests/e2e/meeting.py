@@ -47,6 +47,7 @@ class Kind(Enum):
 
     PYTHON = auto()
     BROWSER = auto()
+    NODE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +228,10 @@ class Meeting:
         return Participant(identity, kind, call, url=url or self.server.url, token=token, layout=layout)
 
     async def _start(self, name: str, kind: Kind) -> Callable[..., Awaitable[object]]:
-        if kind is Kind.PYTHON:
+        if kind is not Kind.BROWSER:
             command = [sys.executable, HERE / "python_client.py"]
+            if kind is Kind.NODE:
+                command = [NODE, HERE / "node_client.mjs"]
             log = self._folder / f"{name}.log"
             return (await self._processes.enter_async_context(open_line_process(name, command, log))).call
         if self._browser is None:

@@ -8,6 +8,7 @@ const CAMERA = { width: 640, height: 360, frameRate: 15 }; // small, because all
 const SPECTRUM_SIZE = 8192;
 const LOUD = 0.25;
 const audio = new AudioContext();
+const data = Data(LivekitClient);
 
 let room = null;
 let reason = null;
@@ -97,6 +98,8 @@ async function openVoice() {
 }
 
 globalThis.participant = {
+  ...data.calls,
+
   async join({ url, token, layout, adaptive }) {
     room = new Room({ adaptiveStream: adaptive, ...(layout === "dual" && { singlePeerConnection: false }) });
     reason = null;
@@ -117,6 +120,7 @@ globalThis.participant = {
       reason = DisconnectReason[why];
     });
     room.on(RoomEvent.ActiveSpeakersChanged, (active) => speakers.push(active.map(({ identity }) => identity)));
+    data.attach(room);
     await room.connect(url, token);
   },
 
