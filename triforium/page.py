@@ -54,7 +54,7 @@ class Visit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def page_handlers(mint: Callable[[Visit], str] | None, web: Path = WEB) -> Mapping[str, Handler]:
-    """Everything that the page is: `/`, and the paths below it that the page uses.
+    """Everything that the page is: `/`, `/watch/ROOM`, and the paths below it that both use.
 
     Args:
         mint: Makes a token for whoever asks, in development. Without it people bring their own.
@@ -62,14 +62,16 @@ def page_handlers(mint: Callable[[Visit], str] | None, web: Path = WEB) -> Mappi
     """
     assets = _load_assets(web)
     if CLIENT_LIBRARY in assets:
-        page = Template(web.joinpath("index.html").read_text(encoding="utf-8")).substitute(
-            tokens="given" if mint else "brought"
-        )
-        front = _front_page(200, page)
+        front = _front_page(200, _fill_in(web / "index.html", mint))
     else:
         front = _front_page(503, web.joinpath("missing.html").read_text(encoding="utf-8"))
-    handlers: dict[str, Handler] = {"/": front, "/web/": _file_giver(assets)}
+    watch = _page_giver(_fill_in(web / "watch.html", mint))
+    handlers: dict[str, Handler] = {"/": front, "/watch/": watch, "/web/": _file_giver(assets)}
     return handlers | ({"/dev/token": _token_giver(mint)} if mint else {})
+
+
+def _fill_in(file: Path, mint: Callable[[Visit], str] | None) -> str:
+    return Template(file.read_text(encoding="utf-8")).substitute(tokens="given" if mint else "brought")
 
 
 def _front_page(status: int, page: str) -> Handler:
@@ -78,6 +80,13 @@ def _front_page(status: int, page: str) -> Handler:
             await exchange.respond(status, page.encode(), content_type=HTML, headers=PAGE_HEADERS)
         else:
             await exchange.respond(200, b"OK")
+
+    return answer
+
+
+def _page_giver(page: str) -> Handler:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.respond(200, page.encode(), content_type=HTML, headers=PAGE_HEADERS)
 
     return answer
 

@@ -76,6 +76,14 @@ async def test_the_page_knows_whether_the_server_gives_tokens(page: Client, deve
     assert 'name="triforium-tokens" content="given"' in (await development_page.get("/", HTML)).text
 
 
+async def test_a_room_is_watched_on_a_page_under_the_same_policy(page: Client, development_page: Client) -> None:
+    front, watch = await page.get("/", HTML), await page.get("/watch/lobby", HTML)
+    assert (watch.status, watch.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert watch.headers["Content-Security-Policy"] == front.headers["Content-Security-Policy"]
+    assert 'content="brought"' in watch.text
+    assert 'content="given"' in (await development_page.get("/watch/a%20room", HTML)).text
+
+
 async def test_a_page_without_its_library_says_how_to_install_it(nursery: trio.Nursery, installed: Path) -> None:
     (installed / "livekit-client.umd.js").unlink()
     client = Client(nursery, Routes(page_handlers(None, installed)))
