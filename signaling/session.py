@@ -284,7 +284,7 @@ class SignalSession:
     def _receive_track_setting(self, setting: rtc.UpdateTrackSettings) -> None:
         settings = _track_settings(setting)
         for sid in setting.track_sids:
-            self.participant.set_track_settings(TrackSid(sid), settings)
+            self.participant.reconciler.set_settings(TrackSid(sid), settings)
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)

@@ -38,8 +38,8 @@ def update_subscriptions(
     for tracks in by_participant:
         every |= dict.fromkeys(tracks.track_sids)
     for sid in every:
-        participant.set_wanted(TrackSid(sid), wanted=wanted)
-    participant.reconcile()
+        participant.reconciler.set_wanted(TrackSid(sid), wanted=wanted)
+    participant.reconciler.reconcile()
 
 
 def set_permission(room: "Room", participant: "Participant", permission: models.ParticipantPermission) -> None:
@@ -56,7 +56,7 @@ def set_permission(room: "Room", participant: "Participant", permission: models.
         for sid in participant.publisher.take_back(participant.grant):
             participant.tell(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=sid)))
         participant.is_publisher = participant.grant.may_publish and participant.publisher.peer.connection.connected
-        participant.reconcile()
+        participant.reconciler.reconcile()
         participant.data.permission_changed()
     room.permission_changed(participant, was_hidden=was_hidden)
     participant.set_claims(claims)

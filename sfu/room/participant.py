@@ -1,34 +1,33 @@
 """One person's stay in a room, from the join response to the leave: what it publishes, what it is sent, what it is told."""
 
 import contextvars
-import json
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 from livekit.protocol import models, rtc
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
-from rtp.ice.candidates import Candidate, IceCredentials
+from rtp.ice.candidates import IceCredentials
 from rtp.sdp.transceiver import LocalTransport
 from sfu.environment import Environment
 from sfu.errors import CloseReason, PeerConnectionLostError
 from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
-from sfu.notifier import Notifier
 from sfu.room import projections
 from sfu.room.comeback import Comeback
+from sfu.room.descriptions import Descriptions
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.permissions import SubscriptionPermissions
 from sfu.room.publisher import Publication, Publisher, RefusedError
 from sfu.room.quirks import unpublished_mimes
+from sfu.room.reconciler import Reconciler
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
-from sfu.room.subscriptions import TrackSettings, Wishes, plan
 from sfu.room.watching import SlotSubscriber, Watching
 from sfu.transport.connection import PeerConnection
 
@@ -88,17 +87,15 @@ class Participant:
         self.heard_at = trio.current_time()
         self.permissions = SubscriptionPermissions()
         self.resume_trouble = ResumeTrouble()
-        self._watching = joining.watching or Watching()
-        self.wishes = Wishes(automatic=joining.auto_subscribe, settings=self._watching.settings)
-        self.tracks_changed = Notifier()
+        watching = joining.watching or Watching()
+        self.reconciler = Reconciler(room, self, watching, automatic=joining.auto_subscribe)
         self.is_single = joining.single_connection
         self.has_signal = joining.has_signal
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
         """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
         self._closing = trio.Event()
         self._connected = trio.Event()
-        self._told_candidates: dict[rtc.SignalTarget, str] = {}
-        self._told_allowed: dict[TrackSid, bool] = {}
+        self._descriptions = Descriptions(self.tell, environment.candidates)
         unpublished = unpublished_mimes(self.client_info)
         peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
@@ -112,7 +109,7 @@ class Participant:
                 Peer(environment, self, takes_media=False),
                 self,
                 first_offer_id=environment.random.randint(1, 256),
-                send_offer=self._send_offer,
+                send_offer=self._descriptions.send_offer,
             )
         self._comeback = Comeback(lambda: self._primary.connection.connected)
         # Clients read data on the primary connection: our channels are there, or theirs.
@@ -157,7 +154,7 @@ class Participant:
         if isinstance(self.subscriber, OfferingSubscriber) and self.subscriber_is_primary:
             self.subscriber.peer.open_channels()
             self.subscriber.offer()
-        self.reconcile()
+        self.reconciler.reconcile()
         self.data.reconcile()
         if joining.offer is not None:
             self.receive_offer(joining.offer)
@@ -190,8 +187,7 @@ class Participant:
             self.close(CloseReason.STATE_MISMATCH)
             return
         for sid in state.track_sids_disabled:
-            known = self.wishes.settings(TrackSid(sid))
-            self.set_track_settings(TrackSid(sid), replace(known, is_disabled=True))
+            self.reconciler.disable(TrackSid(sid))
 
     def set_claims(self, claims: Claims) -> None:
         """Take changed claims: everybody is told at once, and the client gets a token that says them."""
@@ -219,28 +215,6 @@ class Participant:
         if infos:
             self.tell(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=infos)))
 
-    def reconcile(self) -> None:
-        """Subscribe to what is wanted and to be had, and end the rest."""
-        tracks = self._room.tracks_for(self) if self.grant.may_subscribe else {}
-        tracks = {sid: track for sid, track in tracks.items() if self._watching.includes(track)}
-        for track in tracks.values():
-            if self.wishes.wants(track.sid):
-                self._tell_permission(track)
-        available = {sid: track for sid, track in tracks.items() if self._room.may_have(self, track)}
-        steps = plan(self.wishes, available, self.subscriber.subscriptions)
-        for sid in steps.unsubscribe:
-            self.subscriber.unsubscribe(sid)
-        for track in steps.subscribe:
-            self.subscriber.subscribe(track, self.wishes.settings(track.sid))
-        if self.grant.may_subscribe:
-            self._give_up(tracks)
-
-    def forget_track(self, sid: TrackSid) -> None:
-        """A track is gone for good: what was wished and told of it means nothing more."""
-        self.wishes.forget(sid)
-        self._told_allowed.pop(sid, None)
-        self.tracks_changed.notify()
-
     def close(self, reason: CloseReason) -> None:
         """Begin to leave: any task may call it, any number of times; the first reason stands."""
         if self.close_reason is None:
@@ -260,7 +234,7 @@ class Participant:
                 nursery.start_soon(self.subscriber.peer.connection.run)
                 nursery.start_soon(self.subscriber.run)
             nursery.start_soon(self._comeback.run)
-            nursery.start_soon(self._follow_tracks)
+            nursery.start_soon(self.reconciler.run)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._await_media)
             await self._closing.wait()
@@ -289,18 +263,11 @@ class Participant:
         """Answer a description of the connection that the client offers. Raises DecodeError, NegotiationError."""
         peer = self.publisher.peer
         answer = peer.answer(offer.sdp, self._prepare_answer)
-        self.tell(
-            rtc.SignalResponse(
-                answer=rtc.SessionDescription(
-                    type="answer", sdp=answer, id=offer.id, mid_to_track_id=self._track_ids() if self.is_single else {}
-                )
-            )
-        )
-        self._tell_candidates(peer, rtc.PUBLISHER)
+        self._descriptions.send_answer(peer, answer, offer.id, is_single=self.is_single)
         self.publisher.follow_description()
         if not isinstance(self.subscriber, OfferingSubscriber):
             self.subscriber.answered()
-            self.reconcile()  # there may be room now for more
+            self.reconciler.reconcile()  # there may be room now for more
 
     def restart_ice(self, credentials: IceCredentials) -> LocalTransport:
         """Begin a new generation of ICE, as a client has that only says so; return what it is to know of ours."""
@@ -333,15 +300,6 @@ class Participant:
             return
         if sid in self.publisher.publications:
             self._room.news.changed(self)
-
-    def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
-        """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it."""
-        self.wishes.set_wanted(sid, wanted=wanted)
-
-    def set_track_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
-        """Send as much of a track as the client wants of it, now or once it is subscribed."""
-        self.wishes.set_settings(sid, settings)
-        self.subscriber.set_settings(sid, settings)
 
     def signal_lost(self, sink: SignalSink) -> None:
         """The socket behind `sink` has died without a leave; the media path decides whether the person is gone."""
@@ -397,39 +355,14 @@ class Participant:
         self._room.track_unpublished(self, publication)
 
     def cannot_decode(self, track: MediaTrack) -> None:
-        """Tell the client that it does not get a track, and why; it is tried again only if the client asks for it."""
-        logger.info("%s in %s cannot decode %s: %s", self.identity, self._room.name, track.codec.mime, track.sid)
-        self.wishes.set_wanted(track.sid, wanted=False)
-        self.tell(
-            rtc.SignalResponse(
-                subscription_response=rtc.SubscriptionResponse(track_sid=track.sid, err=models.SE_CODEC_UNSUPPORTED)
-            )
-        )
+        """Have the client told that it does not get a track."""
+        self.reconciler.cannot_decode(track)
 
     def track_flows(self, track: MediaTrack) -> None:
         """Let the publisher know that somebody hears or sees it."""
         self._room.track_flows(track, self)
 
     # Privates
-
-    def _give_up(self, existing: Collection[TrackSid]) -> None:
-        """Tell of tracks that were asked for long ago, and are not there; see to it that the others are looked at."""
-        due = self.wishes.gives_up_at
-        for sid in self.wishes.give_up(existing, trio.current_time()):
-            response = rtc.SubscriptionResponse(track_sid=sid, err=models.SE_TRACK_NOTFOUND)
-            self.tell(rtc.SignalResponse(subscription_response=response))
-        if self.wishes.gives_up_at < due:
-            self.tracks_changed.notify()
-
-    def _tell_permission(self, track: MediaTrack) -> None:
-        """Say whether the participant may have a track that it wants: at first, and when that changes."""
-        allowed = self._room.may_have(self, track)
-        if self._told_allowed.get(track.sid) is not allowed:
-            self._told_allowed[track.sid] = allowed
-            update = rtc.SubscriptionPermissionUpdate(
-                participant_sid=track.publisher_sid, track_sid=track.sid, allowed=allowed
-            )
-            self.tell(rtc.SignalResponse(subscription_permission_update=update))
 
     @property
     def _primary(self) -> Peer:
@@ -441,39 +374,8 @@ class Participant:
         if not isinstance(self.subscriber, OfferingSubscriber):
             self.subscriber.prepare_answer()
 
-    def _send_offer(self, offer_id: int, sdp: str) -> None:
-        self.tell(
-            rtc.SignalResponse(
-                offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=self._track_ids())
-            )
-        )
-        self._tell_candidates(self.subscriber.peer, rtc.SUBSCRIBER)
-
-    def _track_ids(self) -> dict[str, str]:
-        return {str(mid): sid for mid, sid in self.subscriber.peer.negotiation.track_ids_by_mid().items()}
-
-    def _tell_candidates(self, peer: Peer, target: rtc.SignalTarget) -> None:
-        """Trickle our candidates, once for each set of credentials, the last one marked."""
-        ufrag = peer.negotiation.local.credentials.ufrag
-        if self._told_candidates.get(target) == ufrag:
-            return
-        self._told_candidates[target] = ufrag
-        mid = peer.negotiation.tagged_mid
-        for candidate in self._environment.candidates:
-            is_last = candidate is self._environment.candidates[-1]
-            self.tell(_trickle(candidate, mid or "0", ufrag, target, is_last=is_last))
-
     def _tell_token(self) -> None:
         self.tell(rtc.SignalResponse(refresh_token=self._environment.mint_token(self.claims)))
-
-    async def _follow_tracks(self) -> None:
-        """Subscribe and unsubscribe as tracks come and go: here, so that a fault ends this participant only."""
-        seen = 0
-        while True:
-            with trio.move_on_at(self.wishes.gives_up_at):
-                await self.tracks_changed.wait_changed(seen)
-            seen = self.tracks_changed.version
-            self.reconcile()
 
     async def _refresh_token(self) -> None:
         while True:
@@ -502,13 +404,3 @@ class Participant:
             await self._connected.wait()
         if not self._connected.is_set():
             raise PeerConnectionLostError("nobody came")
-
-
-def _trickle(
-    candidate: Candidate, mid: str, ufrag: str, target: rtc.SignalTarget, *, is_last: bool
-) -> rtc.SignalResponse:
-    """Make one trickle message: JSON inside, in which clients want every field."""
-    init = json.dumps(
-        {"candidate": candidate.serialize(), "sdpMid": mid, "sdpMLineIndex": 0, "usernameFragment": ufrag}
-    )
-    return rtc.SignalResponse(trickle=rtc.TrickleRequest(candidateInit=init, target=target, final=is_last))

@@ -215,7 +215,7 @@ class Room:
             if participant.is_hidden:
                 self.news.vanished(participant)
             for person in self.participants.values():
-                person.tracks_changed.notify()
+                person.reconciler.wake()
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
@@ -233,7 +233,7 @@ class Room:
         """Take a publisher's word on who may have its tracks."""
         if publisher.permissions.set(request):
             for person in self.participants.values():
-                person.tracks_changed.notify()
+                person.reconciler.wake()
 
     def simulate_speaking(self, participant: Participant, seconds: float) -> None:
         """Tell everybody that somebody speaks, and after `seconds` that it does not; one at a time for each."""
@@ -252,7 +252,7 @@ class Room:
         self._tracks_changed.notify()
         self.news.changed(publisher)
         for person in self.participants.values():
-            person.tracks_changed.notify()
+            person.reconciler.wake()
         self.environment.tell(TrackPublished(self, publisher, publication.info))
 
     def track_unpublished(self, publisher: Participant, publication: Publication) -> None:
@@ -283,7 +283,7 @@ class Room:
         self._tracks.pop(track.sid, None)
         self._flowing.discard(track.sid)
         for person in self.participants.values():
-            person.forget_track(track.sid)
+            person.reconciler.forget(track.sid)
 
     @contextmanager
     def _fence(self, participant: Participant) -> Iterator[None]:

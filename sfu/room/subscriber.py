@@ -148,7 +148,7 @@ class OfferingSubscriber(Subscriber):
     """The subscriber of the old layout: a connection of its own, which we offer."""
 
     def __init__(
-        self, peer: Peer, owner: SubscriberOwner, *, first_offer_id: int, send_offer: Callable[[int, str], None]
+        self, peer: Peer, owner: SubscriberOwner, *, first_offer_id: int, send_offer: Callable[[Peer, str, int], None]
     ) -> None:
         super().__init__(peer, owner)
         self._offer_id = first_offer_id - 1
@@ -168,7 +168,7 @@ class OfferingSubscriber(Subscriber):
         self._answered = trio.Event()
         self._offer_id += 1
         self._has_offered = True
-        self._send_offer(self._offer_id, self.peer.offer())
+        self._send_offer(self.peer, self.peer.offer(), self._offer_id)
 
     def resume(self) -> None:
         """Offer anew with new ICE credentials, in place of an offer that may be lost."""

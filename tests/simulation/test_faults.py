@@ -13,7 +13,7 @@ import trio
 from livekit.protocol.models import ParticipantInfo, TrackSource
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalRequest, UpdateTrackSettings
 
-from sfu.room.participant import Participant
+from sfu.room.participant import Joining, Participant
 from sfu.room.peer import Peer
 from sfu.room.subscriber import Subscription
 from tests.simulation.house import House, flows, open_house
@@ -260,14 +260,14 @@ async def test_a_fault_while_somebody_joins_ends_their_socket_before_anybody_hea
     autojump_clock, single, monkeypatch
 ) -> None:
     async with open_scene(single=single) as scene:
-        reconcile = Participant.reconcile
+        join = Participant.join
 
-        def fault(participant: Participant) -> None:
+        def fault(participant: Participant, joining: Joining) -> None:
+            join(participant, joining)
             if participant.identity == "dave":
-                raise PlantedError("reconcile")
-            reconcile(participant)
+                raise PlantedError("join")
 
-        monkeypatch.setattr(Participant, "reconcile", fault)
+        monkeypatch.setattr(Participant, "join", fault)
         with pytest.raises((JoinRefusedError, SignalLostError)):
             async with scene.house.visitor("dave", single=single):
                 raise AssertionError("nobody lets Dave in")
