@@ -11,10 +11,8 @@ from livekit.protocol import models, rtc
 
 from sfu.environment import Environment
 from sfu.errors import CloseReason, IdentityTakenError, RoomClosedError, RoomFullError, SfuError
-from sfu.media.speakers import WINDOW_SECONDS, Speaker, changed_speakers, current_speakers
 from sfu.media.track import MediaTrack
-from sfu.model import Identity, ParticipantSid, RoomName, TrackSid, new_sid
-from sfu.notifier import Notifier
+from sfu.model import Identity, RoomName, TrackSid, new_sid
 from sfu.room.data import RoomData
 from sfu.room.events import (
     ParticipantAborted,
@@ -30,6 +28,7 @@ from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_info
 from sfu.room.publisher import Publication
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
+from sfu.room.voices import Voices
 from sfu.settings import RoomSettings
 
 logger = logging.getLogger(__name__)
@@ -39,11 +38,6 @@ current_room: contextvars.ContextVar[str] = contextvars.ContextVar("room", defau
 
 COUNTS_INTERVAL_SECONDS: Final = 5.0
 """How often clients are told of changed numbers of participants and publishers."""
-
-
-PRETENDED_LEVEL: Final = 0.9
-MAX_PRETENCE_SECONDS: Final = 60.0
-"""How loud, and for how long at most, somebody speaks who asks for that to be simulated."""
 
 
 class Room:
@@ -63,8 +57,6 @@ class Room:
         self.data = RoomData(self, environment.data, environment.random)
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
-        self._pretending: set[ParticipantSid] = set()
-        self._speakers: dict[ParticipantSid, Speaker[ParticipantSid]] = {}
         self._opened_at = trio.current_time()
         self._left_at: float | None = None
         self._was_used = False
@@ -74,7 +66,7 @@ class Room:
         self._open = trio.Event()
         self._closed = trio.Event()
         self._people_changed = trio.Event()
-        self._tracks_changed = Notifier()
+        self._voices = Voices(self._tracks, self.participants.values)
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -91,7 +83,7 @@ class Room:
                 self._nursery.start_soon(self._tell_news)
                 self._nursery.start_soon(self.data.run)
                 self._nursery.start_soon(self._tell_counts)
-                self._nursery.start_soon(self._tell_speakers)
+                self._nursery.start_soon(self._voices.run)
                 self.environment.tell(RoomStarted(self))
                 self._open.set()
                 await self._closing.wait()
@@ -219,8 +211,11 @@ class Room:
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
-        unseen = {subscriber.sid} | {person.sid for person in self.participants.values() if person.is_hidden}
-        return {sid: track for sid, track in self._tracks.items() if track.publisher_sid not in unseen}
+        return {
+            sid: track
+            for sid, track in self._tracks.items()
+            if track.publisher_sid != subscriber.sid and not self._is_hidden(track.publisher)
+        }
 
     def may_have(self, subscriber: Participant, track: MediaTrack) -> bool:
         """Say whether the publisher of a track lets somebody have it; recorders need not be named."""
@@ -236,10 +231,9 @@ class Room:
                 person.reconciler.wake()
 
     def simulate_speaking(self, participant: Participant, seconds: float) -> None:
-        """Tell everybody that somebody speaks, and after `seconds` that it does not; one at a time for each."""
-        if self._nursery is not None and participant.sid not in self._pretending:
-            self._pretending.add(participant.sid)
-            self._nursery.start_soon(self._pretend_speaking, participant, min(seconds, MAX_PRETENCE_SECONDS))
+        """Tell everybody that somebody speaks, and after `seconds` that it does not."""
+        assert self._nursery is not None, "who is in a room finds it open"
+        self._voices.pretend(participant.sid, seconds, self._nursery)
 
     def participant_active(self, participant: Participant) -> None:
         """Tell of somebody to and from whom media can flow now."""
@@ -249,7 +243,7 @@ class Room:
     def track_published(self, publisher: Participant, publication: Publication) -> None:
         """Tell of it, and let everybody who wants it have it."""
         self._tracks[publication.media.sid] = publication.media
-        self._tracks_changed.notify()
+        self._voices.wake()
         self.news.changed(publisher)
         for person in self.participants.values():
             person.reconciler.wake()
@@ -271,13 +265,17 @@ class Room:
 
     def track_flows(self, track: MediaTrack, subscriber: Participant) -> None:
         """Tell the publisher of a track, once, that somebody gets it; and tell that somebody if it is a voice just now."""
-        if (speaker := self._speakers.get(track.publisher_sid)) is not None:
+        if (speaker := self._voices.speaker(track.publisher_sid)) is not None:
             subscriber.tell_speakers([speaker])
         publisher = self.participants.get(track.publisher)
         if publisher is None or subscriber.is_hidden or track.sid in self._flowing:
             return
         self._flowing.add(track.sid)
         publisher.tell(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
+
+    def _is_hidden(self, identity: Identity) -> bool:
+        person = self.participants.get(identity)
+        return person is not None and person.is_hidden
 
     def _withdraw(self, track: MediaTrack) -> None:
         self._tracks.pop(track.sid, None)
@@ -334,32 +332,6 @@ class Room:
             due += COUNTS_INTERVAL_SECONDS
             await trio.sleep_until(due)
             self._tell_room()
-
-    async def _tell_speakers(self) -> None:
-        """Tell everybody who of those they hear speaks, and that they do themselves; only what has changed."""
-        due = trio.current_time()
-        while True:
-            seen = self._tracks_changed.version
-            if not self._tracks and not self._speakers:  # nobody to listen to
-                await self._tracks_changed.wait_changed(seen)
-            due = max(due + WINDOW_SECONDS, trio.current_time())
-            await trio.sleep_until(due)
-            speaking = current_speakers((track.publisher_sid, track.level(due)) for track in self._tracks.values())
-            changed = changed_speakers(self._speakers, speaking)
-            self._speakers = speaking
-            if changed:
-                for person in self.participants.values():
-                    person.tell_speakers(changed)
-
-    async def _pretend_speaking(self, participant: Participant, seconds: float) -> None:
-        self._tell_everybody_who_speaks(Speaker(participant.sid, PRETENDED_LEVEL, active=True))
-        await trio.sleep(seconds)
-        self._pretending.discard(participant.sid)
-        self._tell_everybody_who_speaks(Speaker(participant.sid, 0.0, active=False))
-
-    def _tell_everybody_who_speaks(self, speaker: Speaker[ParticipantSid]) -> None:
-        for person in self.participants.values():
-            person.tell_speakers([speaker])
 
     async def _close_when_empty(self) -> None:
         """Close the room when nobody has been in it for as long as its settings say."""
