@@ -7,39 +7,34 @@ from http import HTTPStatus
 from typing import Final
 
 import trio
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackInfo, TrackSource, TrackType, VideoQuality
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource, TrackType, VideoQuality
 from livekit.protocol.rtc import (
     AddTrackRequest,
     JoinResponse,
     LeaveRequest,
     Ping,
-    RequestResponse,
     SignalRequest,
     SignalResponse,
-    SimulcastCodec,
     SubscriptionPermission,
-    SyncState,
-    TrackPublishedResponse,
     UpdateSubscription,
     UpdateTrackSettings,
 )
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
-from rtp.sdp.codecs import H264, MediaKind
-from rtp.units import Rid
+from rtp.sdp.codecs import MediaKind
 from sfu.errors import PeerConnectionLostError
 from sfu.notifier import Notifier
 from sfu.transport.connection import PeerConnection
+from triforium.visitor.announcing import Announcements
 from triforium.visitor.connections import Connections, Habits
 from triforium.visitor.data import VisitorData
-from triforium.visitor.errors import JoinRefusedError, LeftError, PublishRefusedError, SignalLostError
+from triforium.visitor.errors import JoinRefusedError, LeftError, SignalLostError
 from triforium.visitor.joining import dual_path, single_path
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.publication import Publication
 from triforium.visitor.receiving import ReceivedTrack, Watch
 from triforium.visitor.roster import Roster
-from triforium.visitor.sending import Sender
 from triforium.visitor.signal import SignalConnection, SignalMessage
 from triforium.visitor.simulcast import Layer, sample_layers
 from triforium.visitor.sources import AudioSource, Source, Vp8Source
@@ -109,10 +104,6 @@ class Visitor:
         self._is_leaving = False
         self._outbox, self._queued = trio.open_memory_channel[SignalRequest](OUTBOX_MESSAGES)
         self._nursery: trio.Nursery | None = None
-        self._published: dict[str, TrackInfo] = {}
-        self._refused: dict[str, RequestResponse] = {}
-        self._announced: dict[str, AddTrackRequest] = {}
-        self._publications: list[Publication] = []
         self._connections = Connections(
             world,
             self,
@@ -124,6 +115,7 @@ class Visitor:
             tell=self._tell,
             watch=watch,
         )
+        self._announcements = Announcements(self._connections, self._send, self.wait_until, world.random)
         self.data = VisitorData(self._connections.publisher.connection)
 
     # Verbs
@@ -154,7 +146,7 @@ class Visitor:
     async def publish_audio(self, *, name: str = "", source: TrackSource = TrackSource.MICROPHONE) -> Publication:
         """Publish the tone; return once it was agreed on. Raises PublishRefusedError or LeftError."""
         request = AddTrackRequest(type=TrackType.AUDIO, name=name, source=source)
-        return await self._publish(MediaKind.AUDIO, [(None, AudioSource(self._plan))], request)
+        return await self._announcements.publish(MediaKind.AUDIO, [(None, AudioSource(self._plan))], request)
 
     async def publish_video(
         self, *, name: str = "", source: TrackSource = TrackSource.CAMERA, media: Source | None = None
@@ -165,7 +157,7 @@ class Visitor:
         """
         media = media or Vp8Source(self._plan, self._world.random)
         request = AddTrackRequest(type=TrackType.VIDEO, name=name, source=source, width=64, height=48)
-        return await self._publish(MediaKind.VIDEO, [(None, media)], request)
+        return await self._announcements.publish(MediaKind.VIDEO, [(None, media)], request)
 
     async def publish_simulcast(
         self,
@@ -191,7 +183,7 @@ class Visitor:
             layers=[layer.announcement for layer in layers],
         )
         streams = [(None if by_ssrc else layer.rid, layer.media) for layer in layers]
-        return await self._publish(MediaKind.VIDEO, streams, request)
+        return await self._announcements.publish(MediaKind.VIDEO, streams, request)
 
     def subscribe(self, sid: str, *, wanted: bool = True) -> None:
         """Ask for a track, or ask not to get it any more."""
@@ -415,13 +407,8 @@ class Visitor:
     def _resume(self) -> None:
         """Say what we believe, and say again what may have been lost."""
         self.resumptions += 1
-        known = [
-            TrackPublishedResponse(cid=each.cid, track=each.info) for each in self._publications if not each.is_over
-        ]
-        self._send(SignalRequest(sync_state=SyncState(publish_tracks=known)))
+        self._announcements.resume()
         self._send(SignalRequest(subscription_permission=SubscriptionPermission(all_participants=True)))
-        for request in self._announced.values():
-            self._send(SignalRequest(add_track=request))
         self._connections.resume()
 
     async def _receive_messages(self, signal: SignalConnection) -> None:
@@ -489,9 +476,9 @@ class Visitor:
                 for participant in response.update.participants:
                     self.roster.update(participant)
             case "track_published":
-                self._published[response.track_published.cid] = response.track_published.track
+                self._announcements.take_published(response.track_published)
             case "request_response":
-                self._refused[response.request_response.add_track.cid] = response.request_response
+                self._announcements.take_refusal(response.request_response)
             case "refresh_token":
                 self.token = response.refresh_token
             case "leave":
@@ -505,36 +492,6 @@ class Visitor:
         self.joined_at = trio.current_time()
         self.roster.join(join)
         self._connections.joined(join)
-
-    async def _publish(
-        self, kind: MediaKind, streams: Sequence[tuple[Rid | None, Source]], request: AddTrackRequest
-    ) -> Publication:
-        dice = self._world.random
-        request.cid = dice.randbytes(8).hex()
-        mime = streams[0][1].mime
-        if mime == H264:  # else the server takes what stands first in our offer
-            request.simulcast_codecs.append(SimulcastCodec(codec="h264", cid=request.cid))
-        self._announced[request.cid] = request
-        self._send(SignalRequest(add_track=request))
-        await self.wait_until(lambda: request.cid in self._published or request.cid in self._refused)
-        del self._announced[request.cid]
-        if (refusal := self._refused.pop(request.cid, None)) is not None:
-            raise PublishRefusedError(RequestResponse.Reason.Name(refusal.reason), refusal.message)
-        info = self._published.pop(request.cid)
-        senders = tuple(self._new_sender(kind, rid, source) for rid, source in streams)
-        publication = Publication(info, request.cid, senders, self._connections, self._send)
-        self._publications.append(publication)
-        self._connections.publish(senders, request.cid)
-        await self.wait_until(lambda: self._connections.is_answered(senders))
-        if not senders[0].is_agreed:
-            publication.unpublish()
-            raise PublishRefusedError("UNSUPPORTED_TYPE", f"the server does not take {mime}")
-        return publication
-
-    def _new_sender(self, kind: MediaKind, rid: Rid | None, source: Source) -> Sender:
-        link = self._connections.publisher
-        rtx_ssrc = link.new_ssrc() if kind is MediaKind.VIDEO else None
-        return Sender(kind, source, link.new_ssrc(), self._world.random, rtx_ssrc, rid=rid)
 
     # Helpers
 
