@@ -81,6 +81,7 @@ TransportOutput: TypeAlias = (
     | Connected
     | Lost
     | Broken
+    | Closed
     | ChannelOpened
     | ChannelMessage
     | ChannelDrained
@@ -268,9 +269,7 @@ class PeerTransport:
                     else:
                         results += self._from_channels(self.channels.receive(data, now), now)
                 case Closed():
-                    # Browsers send close_notify from pc.close(), which signalling has told of already, or will; a
-                    # peer that goes on living proves it by its consent checks.
-                    pass
+                    results.append(output)
                 case DtlsFailed(reason):
                     results.append(Broken(reason))
                 case _:

@@ -329,6 +329,11 @@ class Participant:
             self._sink.close()
             self._sink = None
 
+    def connection_closed(self, connection: PeerConnection) -> None:  # noqa: ARG002 - a protocol's
+        """Leave, if there is no other way to say so: browsers send this from `close()`, and others with a leave."""
+        if not self.has_signal:
+            self.close(CloseReason.CLIENT_LEFT)
+
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:
         """Send data on it, if the client reads there."""
         self.data.channel_opened(connection, channel)

@@ -7,6 +7,7 @@ from typing import Final, NoReturn, Protocol, assert_never
 import trio
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened, DataChannels
+from rtp.dtls import Closed
 from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
 from rtp.packet import is_rtcp
 from rtp.transport import Broken, Connected, Lost, PeerTransport, TransportOutput
@@ -51,6 +52,9 @@ class ConnectionOwner(Protocol):
 
     def connection_lost(self, connection: "PeerConnection", reason: str) -> None:
         """The peer has fallen silent, and nothing more is sent; a restart of ICE can bring it back."""
+
+    def connection_closed(self, connection: "PeerConnection") -> None:
+        """The peer has said goodbye to the transport (close_notify); signalling, where there is any, says what it means."""
 
     def channel_opened(self, connection: "PeerConnection", channel: ChannelOpened) -> None:
         """The peer has opened a data channel, or has acknowledged ours."""
@@ -237,6 +241,8 @@ class PeerConnection:
                     self._owner.connection_lost(self, reason)
                 case Broken(reason):
                     self.fail(PeerConnectionLostError(reason))
+                case Closed():
+                    self._owner.connection_closed(self)
                 case ChannelOpened():
                     self._owner.channel_opened(self, output)
                 case ChannelMessage():

@@ -124,6 +124,16 @@ async def test_whoever_vanishes_is_gone_after_a_while(autojump_clock) -> None:
         assert (await camera.delete()).status == 404
 
 
+async def test_who_closes_the_connection_has_left(autojump_clock) -> None:
+    async with open_house() as house, house.visitor("bob", single=True) as bob, whip(house) as camera:
+        await wait_published(bob)
+        await camera.connected.wait()
+        began = trio.current_time()
+        camera.hang_up()
+        await bob.wait_until(lambda: "camera" not in bob.participants)
+        assert trio.current_time() - began < 0.1
+
+
 async def test_a_peer_that_never_comes_leaves_nothing_behind(autojump_clock) -> None:
     async with open_house() as house, open_camera_door(house) as http:
         token = house.token("camera")

@@ -127,6 +127,10 @@ class PlainPeer:
         """Send and receive nothing more, without a word."""
         self._link.socket.is_silent = True
 
+    def hang_up(self) -> None:
+        """Say goodbye to the server's transport, as browsers do that close a connection."""
+        self._link.hang_up()
+
     def come_back(self) -> None:
         """Send and receive again."""
         self._link.socket.is_silent = False
@@ -143,6 +147,10 @@ class PlainPeer:
 
     def connection_lost(self, connection: PeerConnection, reason: str) -> None:  # noqa: ARG002 - a protocol's
         """Note it; a restart can bring us back."""
+        self.lost.set()
+
+    def connection_closed(self, connection: PeerConnection) -> None:  # noqa: ARG002 - a protocol's
+        """The session is over."""
         self.lost.set()
 
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:

@@ -345,6 +345,9 @@ class Visitor:
         else:
             connection.fail(error)
 
+    def connection_closed(self, connection: PeerConnection) -> None:
+        """The server is going; signalling says why."""
+
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:  # noqa: ARG002 - a protocol's
         """Note that a data channel is open."""
         self.open_channels.add(channel.parameters.label)

@@ -98,6 +98,9 @@ class Owner:
     def connection_lost(self, connection: PeerConnection, reason: str) -> None:
         self.news.append(reason)
 
+    def connection_closed(self, connection: PeerConnection) -> None:
+        self.news.append("closed")
+
     def channel_opened(self, connection: PeerConnection, channel: ChannelOpened) -> None:
         self.news.append(channel)
 
