@@ -7,8 +7,10 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
+from urllib.parse import urlencode
 
 import click
 import msgspec
@@ -20,6 +22,7 @@ from signaling import tokens
 from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
 from triforium.config import ConfigError, load
 from triforium.logs import set_up_logging
+from triforium.recipes import whep_recipes, whip_recipes
 
 logger = logging.getLogger(__name__)
 
@@ -112,13 +115,58 @@ def _grants(_context: click.Context, _parameter: click.Parameter, texts: tuple[s
     return grants
 
 
+def _token_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Ask for what every token is made of."""
+    for option in (
+        click.option("--valid-for", "valid_seconds", callback=_seconds, default="6h", show_default=True),
+        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True),
+        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True),
+        click.option("--identity", required=True, help="Who its bearer is."),
+        click.option("--room", required=True, help="The room that the token is for."),
+    ):
+        command = option(command)
+    return command
+
+
+_URL = click.option("--url", default="http://127.0.0.1:7880", show_default=True, help="Where the server is.")
+
+
 @main.command()
-@click.option("--room", required=True, help="The room that the token is for.")
-@click.option("--identity", required=True, help="Who its bearer is.")
+@_URL
+@_token_options
+def whip(*, url: str, room: str, identity: str, api_key: str, api_secret: str, valid_seconds: int) -> None:
+    """Print how encoders publish in a room, with a token for one."""
+    grant = VideoGrant(room_join=True, room=room, can_subscribe=False)
+    token = _mint(Claims(identity=Identity(identity), video=grant), api_key, api_secret, valid_seconds)
+    click.echo(whip_recipes(url, token))
+
+
+@main.command()
+@_URL
+@click.option("--participant", default="", help="Watch this one alone.")
+@click.option("--quality", type=click.Choice(["low", "medium", "high"]), help="How good a picture to ask for.")
+@_token_options
+def whep(
+    *,
+    url: str,
+    participant: str,
+    quality: str | None,
+    room: str,
+    identity: str,
+    api_key: str,
+    api_secret: str,
+    valid_seconds: int,
+) -> None:
+    """Print how a room is watched, with a token for one who watches."""
+    grant = VideoGrant(room_join=True, room=room, can_publish=False)
+    token = _mint(Claims(identity=Identity(identity), video=grant), api_key, api_secret, valid_seconds)
+    wishes = {name: value for name, value in (("participant", participant), ("quality", quality)) if value}
+    click.echo(whep_recipes(url, room, token, urlencode(wishes)))
+
+
+@main.command()
+@_token_options
 @click.option("--name", default="", help="What others see of the bearer.")
-@click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True)
-@click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True)
-@click.option("--valid-for", "valid_seconds", callback=_seconds, default="6h", show_default=True)
 @click.option(
     "--grant",
     "grants",
@@ -142,7 +190,11 @@ def create_token(
     except msgspec.ValidationError as error:
         _fail(f"--grant: {error}")
     claims = Claims(identity=Identity(identity), name=name, video=grant)
-    click.echo(tokens.mint(claims, api_key, api_secret, wall=time.time(), lifetime_seconds=valid_seconds))
+    click.echo(_mint(claims, api_key, api_secret, valid_seconds))
+
+
+def _mint(claims: Claims, api_key: str, api_secret: str, valid_seconds: int) -> str:
+    return tokens.mint(claims, api_key, api_secret, wall=time.time(), lifetime_seconds=valid_seconds)
 
 
 def _fail(reason: str) -> NoReturn:

@@ -69,3 +69,24 @@ def test_without_keys_nothing_starts() -> None:
     assert ended.exit_code == 2
     assert ended.output.startswith("triforium: no keys: ")
     assert len(ended.output.splitlines()) == 1
+
+
+def token_in(text: str) -> VideoGrant | None:
+    word = next(word for word in text.split() if word.startswith("ey"))
+    return tokens.verify(word, {"devkey": "secret"}, time.time()).video
+
+
+def test_encoders_are_told_where_to_publish_and_with_what() -> None:
+    ended = run("whip", "--room", "lobby", "--identity", "obs", "--url", "https://sfu.example/", *PAIR)
+    assert ended.exit_code == 0, ended.output
+    assert "https://sfu.example/whip/v1\n" in ended.stdout
+    assert token_in(ended.stdout) == VideoGrant(room_join=True, room="lobby", can_subscribe=False)
+
+
+def test_watchers_are_told_where_to_look_and_with_what() -> None:
+    ended = run("whep", "--room", "a room", "--identity", "tv", "--participant", "obs", "--quality", "low", *PAIR)
+    assert ended.exit_code == 0, ended.output
+    assert "http://127.0.0.1:7880/whep/v1?participant=obs&quality=low" in ended.stdout
+    page, _, token = next(word for word in ended.stdout.split() if "/watch/" in word).partition("#token=")
+    assert page == "http://127.0.0.1:7880/watch/a%20room"
+    assert token_in(token) == VideoGrant(room_join=True, room="a room", can_publish=False)
