@@ -146,7 +146,8 @@ class Participant:
 
     def join(self, joining: Joining) -> None:
         """Send what a session begins with, in the order that clients expect."""
-        self.tell(projections.join_response(self._room, self))
+        if self.has_signal:
+            self.tell(projections.join_response(self._room, self))
         self.state = models.ParticipantInfo.JOINED
         self._tell_token()
         for request in joining.add_tracks:
@@ -380,7 +381,8 @@ class Participant:
             self.subscriber.prepare_answer()
 
     def _tell_token(self) -> None:
-        self.tell(rtc.SignalResponse(refresh_token=self._environment.mint_token(self.claims)))
+        if self.has_signal:
+            self.tell(rtc.SignalResponse(refresh_token=self._environment.mint_token(self.claims)))
 
     async def _refresh_token(self) -> None:
         while True:

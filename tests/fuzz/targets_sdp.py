@@ -10,6 +10,7 @@ from rtp.sdp.negotiation import Direction, Negotiation
 from rtp.units import Mid
 from sfu.media import capabilities
 from signaling.http.errors import HttpError
+from signaling.whep import check_offer
 from signaling.whip import offered_tracks
 from tests.fuzz.target import Target
 from tests.rtp.sdp.peers import LIVEKIT, client, recorded, recorded_names, server, track
@@ -77,6 +78,15 @@ def _offered_tracks(data: bytes) -> None:
             assert track.cid
 
 
+def _check_whep_offer(data: bytes) -> None:
+    with suppress(HttpError):
+        check_offer(_text(data))
+
+
+def _watching_offers() -> list[bytes]:
+    return [recorded("whip.chromium.client-offer").replace("a=sendonly", "a=recvonly").encode()]
+
+
 def _answers() -> list[bytes]:
     subscriber = client(LIVEKIT)
     subscriber.receive_offer(_offerer().create_offer())
@@ -86,6 +96,7 @@ def _answers() -> list[bytes]:
 TARGETS = [
     Target("parse_fragment", _fragments, _parse_fragment),
     Target("offered_tracks", lambda: [recorded("whip.chromium.client-offer").encode()], _offered_tracks),
+    Target("check_offer", _watching_offers, _check_whep_offer),
     Target("parse_sdp", lambda: _seeds(""), _parse),
     Target("Negotiation.receive_offer", lambda: _seeds("-offer"), _receive_offer),
     Target("Negotiation.receive_answer", _answers, _receive_answer),

@@ -1,4 +1,4 @@
-"""Cancel a join, or a post by WHIP, after its first step, after its second, and so on: nothing may be left of it.
+"""Cancel a join, or a post by WHIP or WHEP, after its first step, after its second, and so on: nothing may be left.
 
 An instrument counts what trio's tasks do, the visitor's and the network's among them, and cancels one scope after so
 many steps: that of the HTTP connection, of the participant, or of the room. A scope that is not there yet is cancelled
@@ -6,7 +6,7 @@ as it is born.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Final
 from unittest.mock import patch
@@ -21,7 +21,7 @@ from signaling.http import listener
 from tests.simulation.house import HTTP, House, open_house
 from triforium.config import RoomConfig
 from triforium.testing import Link
-from triforium.visitor import VisitorError, open_whip
+from triforium.visitor import PlainPeer, VisitorError, open_whep, open_whip
 
 ENOUGH_STEPS: Final = 80
 """A join, or a post, that takes fewer is not one."""
@@ -106,19 +106,22 @@ async def join(house: House, room: str, *, single: bool) -> None:
         pass  # cut off
 
 
-async def publish_by_whip(house: House, room: str) -> None:
+async def post_an_offer(
+    house: House, room: str, *, enter: Callable[..., AbstractAsyncContextManager[PlainPeer]]
+) -> None:
     """Post an offer, be connected and end the session, as far as one is let."""
     try:
-        async with open_whip(house.world(), HTTP, house.token("alice", room=room)) as alice:
+        async with enter(house.world(), HTTP, house.token("alice", room=room)) as alice:
             with trio.move_on_after(1):
                 await alice.connected.wait()
     except* (VisitorError, trio.BrokenResourceError, h11.RemoteProtocolError):
         pass  # cut off
 
 
+@pytest.mark.parametrize("enter", [open_whip, open_whep], ids=["whip", "whep"])
 @pytest.mark.parametrize("target", ["connection", "participant", "room"])
-async def test_a_post_cancelled_at_any_step_leaves_nothing_behind(autojump_clock, target) -> None:
-    await sweep(target, publish_by_whip)
+async def test_a_post_cancelled_at_any_step_leaves_nothing_behind(autojump_clock, target, enter) -> None:
+    await sweep(target, partial(post_an_offer, enter=enter))
 
 
 @pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])

@@ -1,5 +1,8 @@
 """WHEP on a network in memory: sections that were offered once carry whatever a room has to show."""
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 import trio
 
@@ -10,7 +13,8 @@ from tests.simulation.house import HTTP, House, open_house, wait_until
 from tests.simulation.test_whip import BRIEF, open_camera_door, post
 from tests.support.encodings import H264
 from tests.support.packetizing import EncodedSource, packetize_h264
-from triforium.visitor import JoinRefusedError, PlainPeer, ReceivedTrack, open_whep
+from triforium.testing import Link
+from triforium.visitor import JoinRefusedError, PlainPeer, ReceivedPacket, ReceivedTrack, open_whep
 
 AUDIO, VIDEO = MediaKind.AUDIO, MediaKind.VIDEO
 OFFER = recorded("whip.chromium.client-offer").replace("a=sendonly", "a=recvonly")
@@ -81,6 +85,32 @@ async def test_a_section_carries_one_track_after_the_other(autojump_clock) -> No
         assert is_seamless(sound)
         assert picture.statistics().picture_gaps == 0
         assert picture.statistics().key_frames >= 4
+
+
+async def test_time_goes_on_from_track_to_track_whatever_is_lost(autojump_clock) -> None:
+    """Receivers show frames by their timestamps: these are to follow the clock, whoever's they are."""
+    dice, came = Random(7), list[ReceivedPacket]()
+    link = Link(delay_seconds=0.02, jitter_seconds=0.01, loss=0.05, reorder=0.01)
+    async with (
+        open_house(link=link) as house,
+        house.visitor("alice", single=True) as alice,
+        house.visitor("bob", single=False) as bob,
+        watch(house, kinds=(VIDEO,), watch=lambda _, packet: came.append(packet)) as tv,
+    ):
+        for _ in range(8):
+            video = await dice.choice((alice, bob)).publish_video()
+            await wait_flows(tv.received[0], dice.randint(10, 60))
+            video.unpublish()
+            await trio.sleep(dice.uniform(0.5, 40))
+        await trio.sleep(3)
+        statistics = tv.received[0].statistics()
+        assert (statistics.restarts, statistics.suspects, statistics.unknown_payloads) == (0, 0, 0)
+    came.sort(key=lambda packet: packet.sequence)
+    for packet, following in pairwise(came):
+        elapsed = following.arrived_at - packet.arrived_at
+        step = ((following.timestamp - packet.timestamp + (1 << 31)) & 0xFFFF_FFFF) - (1 << 31)
+        assert step > 0
+        assert abs(step / 90_000 - elapsed) < 1.5, "what was lost comes a round trip or two later"
 
 
 async def test_tracks_wait_for_a_section_that_is_free(autojump_clock) -> None:
@@ -232,6 +262,17 @@ async def test_what_cannot_be_shown_is_refused(autojump_clock, offer, query, sta
         answer = await post(http, house.token("tv"), offer, path=f"/whep/v1{query}")
         assert (answer.status, reason in answer.text) == (status, True), answer.text
         assert house.identities() == set()
+
+
+async def test_who_offers_to_send_as_well_is_only_sent_to(autojump_clock) -> None:
+    async with open_house(room=BRIEF) as house, house.visitor("alice", single=True) as alice:
+        video = await alice.publish_video()
+        async with open_camera_door(house) as http:
+            offer = OFFER.replace("a=recvonly", "a=sendrecv")
+            answer = await post(http, house.token("tv"), offer, path="/whep/v1")
+        assert (answer.status, answer.text.count("a=sendonly")) == (201, 2)
+        watcher = house.participant("tv")
+        assert (list(watcher.subscriber.subscriptions), watcher.publisher.publications) == ([video.sid], {})
 
 
 async def test_who_may_not_subscribe_does_not_watch(autojump_clock) -> None:

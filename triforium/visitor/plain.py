@@ -19,7 +19,7 @@ from triforium.visitor.errors import JoinRefusedError
 from triforium.visitor.http import Request, Response, ask
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
-from triforium.visitor.receiving import ReceivedTrack
+from triforium.visitor.receiving import ReceivedTrack, Watch
 from triforium.visitor.sending import Sender
 from triforium.visitor.simulcast import Layer
 from triforium.visitor.sources import AudioSource, Source, Vp8Source
@@ -40,7 +40,7 @@ class PlainPeer:
     `lost` once the server is silent or the handshake failed.
     """
 
-    def __init__(self, world: VisitorWorld, server: Address, token: str, plan: MediaPlan | None = None) -> None:
+    def __init__(self, world: VisitorWorld, server: Address, token: str, watch: Watch | None = None) -> None:
         self.location = self.etag = ""
         self.token = token
         self.received: list[ReceivedTrack] = []
@@ -48,7 +48,7 @@ class PlainPeer:
         self.lost = trio.Event()
         self._world = world
         self._server = server
-        self._plan = plan or MediaPlan()
+        self._watch = watch
         self._link = Link(world, self, cname="plain", tell=lambda: None, sends_rtx=True)
         self._senders: dict[Sender, Transceiver] = {}
 
@@ -179,11 +179,12 @@ class PlainPeer:
             remote.track_id,
             transceiver.kind,
             codec.clock_rate,
-            self._plan.known_payloads(),
+            MediaPlan().known_payloads(),
             ssrc,
             payload_type=codec.payload_type,
             rtx_ssrc=remote.encodings[0].rtx_ssrc,
             mime=codec.mime,
+            watch=self._watch,
         )
 
 
@@ -216,9 +217,13 @@ async def open_whep(
     *,
     query: str = "",
     kinds: Sequence[MediaKind] = (MediaKind.AUDIO, MediaKind.VIDEO),
+    watch: Watch | None = None,
 ) -> AsyncIterator[PlainPeer]:
-    """Watch by WHEP inside the block, in a section for each of `kinds`. Raises as `open_whip`."""
-    peer = PlainPeer(world, server, token)
+    """Watch by WHEP inside the block, in a section for each of `kinds`. Raises as `open_whip`.
+
+    `watch` is called with each packet that comes, once; it neither raises nor waits.
+    """
+    peer = PlainPeer(world, server, token, watch)
     for kind in kinds:
         peer.watch(kind)
     async with _staying(peer, f"{WHEP}?{query}" if query else WHEP):
