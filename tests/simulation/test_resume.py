@@ -201,20 +201,19 @@ def holding(scissors: Scissors) -> Iterator[None]:
         yield
 
 
-async def live_on(house: House, bob: Visitor, theirs: str, *, single: bool) -> int:
-    """Be Alice: join, publish, subscribe; resume or join anew when cut off, until all flows. Return the joins."""
-    joins = 0
-    while True:
-        joins += 1
-        try:
-            async with house.visitor("alice", single=single, resumes=True) as alice:
-                published = [await alice.publish_audio(), await alice.publish_video()]
-                for track in published:
-                    await bob.wait_until(flows(bob, track.sid))
-                await alice.wait_until(flows(alice, theirs))
-                return joins
-        except* VisitorError:
-            pass  # she was cut off before there was a session to resume
+async def live(house: House, bob: Visitor, theirs: str, *, single: bool) -> bool:
+    """Be Alice: join, publish and subscribe, resume if cut off. Return whether all flows, in the end."""
+    has_lived = False
+    try:
+        async with house.visitor("alice", single=single, resumes=True) as alice:
+            published = [await alice.publish_audio(), await alice.publish_video()]
+            for track in published:
+                await bob.wait_until(flows(bob, track.sid))
+            await alice.wait_until(flows(alice, theirs))
+            has_lived = True
+    except* VisitorError:
+        pass  # she was cut off before there was a session to resume
+    return has_lived
 
 
 @both_layouts
@@ -226,7 +225,8 @@ async def test_a_socket_that_dies_at_any_message_costs_no_track(autojump_clock, 
         while has_cut:
             scissors = Scissors(cuts)
             with holding(scissors), trio.fail_after(PATIENCE_SECONDS):
-                await live_on(house, bob, theirs.sid, single=single)
+                while not await live(house, bob, theirs.sid, single=single):
+                    pass  # joins anew
             with trio.fail_after(CONSENT_SECONDS + RESUME_SECONDS + 1):  # it may have been the goodbye that was lost
                 await wait_until(lambda: house.identities() == {"bob"})
             has_cut = scissors.has_cut
