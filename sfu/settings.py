@@ -1,7 +1,7 @@
 """What rooms need configured, and what one may ask of a room that is to be made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sfu.errors import Limited, LimitExceededError
 
@@ -45,6 +45,16 @@ class DataSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentWish:
+    """Which agents are sent to a room, and what they are told; without a name, whoever has none."""
+
+    agent_name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    deployment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RoomWishes:
     """What is asked of a room by whoever makes it: zero, or nothing, where the server is to say."""
 
@@ -52,6 +62,7 @@ class RoomWishes:
     departure_timeout_seconds: int = 0
     max_participants: int = 0
     metadata: str = ""
+    agents: tuple[AgentWish, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,7 @@ class RoomSettings:
     max_participants: int = 0
     metadata: str = ""
     replaces_duplicates: bool = True
+    agents: tuple[AgentWish, ...] = ()
 
     def granting(self, wishes: RoomWishes) -> "RoomSettings":
         """Return these settings with what `wishes` say in their place."""
@@ -77,6 +89,7 @@ class RoomSettings:
             departure_timeout_seconds=wishes.departure_timeout_seconds or self.departure_timeout_seconds,
             max_participants=wishes.max_participants or self.max_participants,
             metadata=wishes.metadata or self.metadata,
+            agents=wishes.agents or self.agents,
         )
 
 

@@ -13,13 +13,16 @@ import trio
 
 from rtp.dtls import DtlsContext
 from rtp.units import Address
+from sfu.agents.agents import Agents
 from sfu.environment import Environment
 from sfu.model import Claims, Identity, VideoGrant, new_sid
 from sfu.room.events import RoomEvent, Tell
 from sfu.room.rooms import Rooms
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
+from signaling.agents import AgentService
 from signaling.api.absent import absent_services
+from signaling.api.agent_dispatch import AgentDispatchService
 from signaling.api.debug import DebugService
 from signaling.api.metrics import Metrics
 from signaling.api.room_service import RoomService
@@ -48,6 +51,9 @@ DEFAULT_TOKEN_SECONDS: Final = 6 * 3600
 
 MIN_REFRESHED_SECONDS: Final = 600
 """A participant's token to come back with lives this long, or as long as the one it came with if that is longer."""
+
+AGENT_TOKEN_SECONDS: Final = 3600
+"""For an agent to join, once its worker has the job."""
 
 GOODBYE_SECONDS: Final = 3.0
 """For everybody to be told that the server stops."""
@@ -129,11 +135,13 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     )
     rooms = Rooms(environment)
     metrics = Metrics(rooms, username=config.prometheus.username, password=config.prometheus.password)
-    listeners.append(metrics.hear)
+    agents = Agents(partial(_agent_token, config, surroundings.wall), surroundings.wall, surroundings.random)
+    listeners += [metrics.hear, agents.hear]
     sessions = Sessions(rooms, surroundings.wall)
     door = Door(config.keys, surroundings.wall, rooms, config.room.auto_create, config.limit.limits)
     plain = WhipService(door, rooms).handlers() | WhepService(door, rooms).handlers()
-    doors = SignalService(door, sessions.serve).handlers() | plain
+    workers = AgentService(door, agents, environment.node_id)
+    doors = SignalService(door, sessions.serve).handlers() | workers.handlers() | plain
     server = Server(
         config,
         surroundings.port,
@@ -147,6 +155,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     debug = DebugService(rooms, config.keys, surroundings.wall, is_public=config.development)
     api = twirp.handlers(
         RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
+        AgentDispatchService(agents, rooms, config.room.auto_create).service(),
         *absent_services(rooms),
     )
     page = page_handlers(partial(_visitor_token, server) if config.development else None)
@@ -154,6 +163,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         await nursery.start(webhooks.run)
+        await nursery.start(agents.run)
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
@@ -219,6 +229,11 @@ def _webhooks(surroundings: Surroundings, config: Config) -> Webhooks:
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
     claims = msgspec.structs.replace(claims, sip=None)  # it is for coming back, and opens nothing else
     return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
+
+
+def _agent_token(config: Config, wall: Callable[[], float], claims: Claims) -> str:
+    key = claims.api_key
+    return tokens.mint(claims, key, config.keys[key], wall=wall(), lifetime_seconds=AGENT_TOKEN_SECONDS)
 
 
 def _mint(config: Config, wall: float, claims: Claims, lifetime_seconds: float) -> str:

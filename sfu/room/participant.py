@@ -132,6 +132,11 @@ class Participant:
         """Whether media could flow at some time of the session."""
         return self._connected.is_set()
 
+    @property
+    def is_in_touch(self) -> bool:
+        """Whether there is a signal connection, or else a media path."""
+        return self._sink is not None or self._primary.connection.connected
+
     def summary(self) -> str:
         """Say in one line, for the log, how the session went."""
         incoming, outgoing = self.publisher.totals(), self.subscriber.totals()

@@ -32,6 +32,7 @@ from livekit.protocol.room import (
     UpdateSubscriptionsResponse,
 )
 
+from sfu.agents.worker import DeploymentError
 from sfu.data.calls import RESPONSE_SECONDS, RpcError
 from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, UnknownPresetError
 from sfu.model import Identity, RoomName, TrackSid
@@ -107,6 +108,8 @@ class RoomService:
             raise InnerError(ErrorCode.INTERNAL, "egress not connected (redis required)")
         try:
             room = await self.rooms.open(RoomName(request.name), room_wishes(request), preset=request.room_preset)
+        except DeploymentError as error:
+            raise InnerError(ErrorCode.INVALID_ARGUMENT, str(error)) from error
         except UnknownPresetError as error:
             raise InnerError(ErrorCode.INVALID_ARGUMENT, "unknown room configuration in create room request") from error
         except LimitExceededError as error:

@@ -44,7 +44,8 @@ class WebSocketClosedError(Exception):
 class WebSocketConnection:
     """Messages both ways, in order. One task may receive while others send.
 
-    The server's pings go out, and the client's are answered, while somebody waits in `receive`.
+    The server's pings go out, and the client's are answered, while somebody waits in `receive`. `heard_at` is when
+    anything came from the client last.
     """
 
     def __init__(self, stream: trio.abc.Stream, deflate: PerMessageDeflate | None, received: bytes) -> None:
@@ -54,6 +55,7 @@ class WebSocketConnection:
         self._torn = False  # half a frame went out, and nothing can follow it
         self._message = bytearray()
         self._ping_at = trio.current_time() + PING_SECONDS
+        self.heard_at = trio.current_time()
 
     async def receive(self) -> bytes | str:
         """Wait for the next message.
@@ -128,7 +130,8 @@ class WebSocketConnection:
                 if not received:
                     raise WebSocketClosedError(_ABNORMAL)
                 self._protocol.receive_data(bytes(received))
-                self._ping_at = trio.current_time() + PING_SECONDS
+                self.heard_at = trio.current_time()
+                self._ping_at = self.heard_at + PING_SECONDS
                 return
             self._ping_at = trio.current_time() + PING_SECONDS
             if not self._sending.locked():  # else frames are flowing, which does as well

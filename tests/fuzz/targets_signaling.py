@@ -7,11 +7,15 @@ from contextlib import suppress
 
 import jwt
 import trio
+from google.protobuf.json_format import MessageToJson
+from livekit.protocol import agent
 from livekit.protocol.models import ClientInfo
 from livekit.protocol.rtc import JoinRequest, SessionDescription, WrappedJoinRequest
 from trio.testing import memory_stream_pair
 
+from rtp.errors import DecodeError
 from signaling import tokens
+from signaling.agents import parse_worker_message
 from signaling.http.admission import Admission
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
@@ -136,7 +140,21 @@ def run_frames(data: bytes) -> None:
     trio.run(receive_frames, data)
 
 
+def worker_messages() -> list[bytes]:
+    register = agent.WorkerMessage(register=agent.RegisterWorkerRequest(agent_name="bot", deployment="d"))
+    answer = agent.WorkerMessage(availability=agent.AvailabilityResponse(job_id="AJ_x", available=True))
+    messages = [register, answer]
+    return [each.SerializeToString() for each in messages] + [MessageToJson(each).encode() for each in messages]
+
+
+def run_worker_message(data: bytes) -> None:
+    for frame in (data, data.decode("latin-1")):
+        with suppress(DecodeError):
+            parse_worker_message(frame)
+
+
 TARGETS = [
+    Target("signaling.agents.parse_worker_message", worker_messages, run_worker_message),
     Target("signaling.join.parse_join_request", wrapped_joins, run_join_request),
     Target("signaling.tokens.verify", signed_tokens, run_token),
     Target("signaling.tokens.verify (signed)", lambda: [b'{"iss":"devkey","exp":1795372531,"video":{}}'], run_claims),
