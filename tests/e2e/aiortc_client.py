@@ -87,12 +87,13 @@ class Peer:
         return {"frames": self._frames, "energy": self._energy, "colour": self._colour}
 
     async def do_leave(self):
+        async with aiohttp.ClientSession(headers=self._headers) as http, http.delete(self._session) as response:
+            status = response.status
         await self._connection.close()
         for task in self._reading:
             task.cancel()
         await asyncio.gather(*self._reading, return_exceptions=True)
-        async with aiohttp.ClientSession(headers=self._headers) as http, http.delete(self._session) as response:
-            return response.status
+        return status
 
     async def _post(self, url, token):
         await self._connection.setLocalDescription(await self._connection.createOffer())

@@ -31,9 +31,10 @@ export async function watch(endpoint, token, { people = 1, show, ended = () => {
     if (!response.ok) throw new Error(answer);
     const session = new URL(response.headers.get("Location"), response.url);
     await connection.setRemoteDescription({ type: "answer", sdp: answer });
-    return () => {
+    return async () => {
+      const goodbye = fetch(session, { method: "DELETE", headers: authorization, keepalive: true });
       connection.close();
-      return fetch(session, { method: "DELETE", headers: authorization, keepalive: true });
+      await goodbye.catch(() => {}); // a server that cannot be reached finds out by itself
     };
   } catch (error) {
     connection.close();

@@ -53,8 +53,9 @@ PUBLISH: Final = """(async () => {
     return [answer.status, answer.headers.get("ETag") !== response.headers.get("ETag")];
   };
   window.leave = async () => {
+    const { status } = await fetch(session, { method: "DELETE", headers: authorization });
     connection.close();
-    return (await fetch(session, { method: "DELETE", headers: authorization })).status;
+    return status;
   };
   return connection.remoteDescription.type;
 })()"""
