@@ -333,6 +333,23 @@ async def test_an_agent_that_lives_keeps_its_job_without_a_worker(autojump_clock
         await api.call("DeleteRoom", room=ROOM)
 
 
+async def test_a_job_whose_worker_and_agent_died_goes_to_another(autojump_clock) -> None:
+    async with open_house() as house, open_back_end(house) as api, open_worker(house) as other:
+        async with open_worker(house) as worker:
+            await worker.register("bot")
+            await dispatch(api)
+            lost, token = await worker.take_job()
+            async with send_agent(house, token) as bot:
+                await bot.wait_connected()
+                bot.vanish()
+                await worker.stream.aclose()
+                await other.register("bot")
+                job, _ = await other.take_job()
+        assert job.id == lost.id
+        assert house.identities() == set(), "the old one is removed first"
+        await api.call("DeleteRoom", room=ROOM)
+
+
 async def test_a_worker_cannot_report_anothers_job(autojump_clock) -> None:
     async with (
         open_house() as house,
