@@ -24,6 +24,7 @@ from rtp.rtcp.nack import GenericNack, parse_generic_nack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate, parse_remb
 from rtp.rtcp.reports import ReceiverReport, SenderReport, parse_receiver_report, parse_sender_report
 from rtp.rtcp.source_description import SourceDescription, parse_source_description
+from rtp.rtcp.transport_cc import TransportCcFeedback
 
 _PADDING: Final = 0x20
 
@@ -80,7 +81,7 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
     return packets
 
 
-def serialize_compound(packets: Iterable[RtcpPacket]) -> bytes:
+def serialize_compound(packets: Iterable[RtcpPacket | TransportCcFeedback]) -> bytes:
     """Return one datagram of all `packets`, in order."""
     return b"".join(packet.serialize() for packet in packets)
 

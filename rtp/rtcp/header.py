@@ -30,6 +30,7 @@ class TransportFeedbackFormat(IntEnum):
     """The transport-layer feedback messages that we read and write: the count field tells which."""
 
     NACK = 1  # RFC 4585 §6.2.1
+    TRANSPORT_CC = 15  # draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1
 
 
 class PayloadFeedbackFormat(IntEnum):

@@ -4,12 +4,14 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, TRANSPORT_CC
 from rtp.sdp.codecs import H264, Codec
 from rtp.sdp.transceiver import Capabilities
 
 _OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", ("nack",), None)
 _VIDEO_FEEDBACK: Final = ("ccm fir", "nack", "nack pli")
+TRANSPORT_CC_FEEDBACK: Final = "transport-cc"
+"""That the sender is told when each packet came, for its bandwidth estimate."""
 
 
 def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
@@ -24,9 +26,11 @@ _H264_SINGLE_NAL: Final = _h264(125, 0, 126)
 
 RECEIVE: Final = Capabilities(
     audio=(_OPUS,),
-    video=(_VP8, _H264, _H264_SINGLE_NAL),
+    video=tuple(
+        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback)) for codec in (_VP8, _H264, _H264_SINGLE_NAL)
+    ),
     audio_extensions=(MID, AUDIO_LEVEL),
-    video_extensions=(MID, RID, REPAIRED_RID),
+    video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC),
 )
 """What a publisher may send us, best first. Repaired RIDs are understood so that retransmissions are known for what they are."""
 

@@ -1,13 +1,15 @@
 """The RTP and RTCP of one peer connection, both directions: whose a packet is, and what is reported of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
+from rtp.arrivals import ArrivalLog
 from rtp.binding import Section, SsrcBinder
 from rtp.errors import DecodeError
-from rtp.extensions import parse_extensions
+from rtp.extensions import find_extension, parse_extensions
 from rtp.packet import RtpHeader, parse_header
 from rtp.payload.rtx import parse_retransmission
 from rtp.rtcp.compound import RtcpPacket, Unrecognised, parse_compound, serialize_compound
@@ -17,6 +19,7 @@ from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
+from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.serial import compact_ntp
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.downtrack import DownTrack
@@ -32,6 +35,8 @@ first after REPORT_INTERVAL_SECONDS, because lips are in time only from then on.
 
 MAX_REPORT_BLOCKS: Final = 31
 """What one report can hold (RFC 3550 §6.4.1)."""
+
+_TRANSPORT_CC_BYTES: Final = 2
 
 FIRST_REPORT_SECONDS: Final = 0.25
 """From the first use of a connection for media to its first report."""
@@ -72,9 +77,16 @@ class MediaSession:
         self._next_sender_reports = 0.0
         self._drops: Counter[DropCause] = Counter()
         self._remb_bps: int | None = None
+        self._arrivals = ArrivalLog(feedback_ssrc)
+        self._transport_cc_id: int | None = None
 
-    def receive_from(self, section: Section, receiver: Receiver) -> None:
-        """Take the streams of a section as those of `receiver`, now or again after another negotiation."""
+    def receive_from(self, section: Section, receiver: Receiver, *, transport_cc_id: int | None = None) -> None:
+        """Take the streams of a section as those of `receiver`, now or again after another negotiation.
+
+        `transport_cc_id` is the header extension with the numbers by which the peer wants to know what arrived when.
+        """
+        if transport_cc_id is not None:
+            self._transport_cc_id = transport_cc_id  # the same in all sections of a connection (RFC 8843 §9.2)
         self._binder.declare(section)
         self._receivers[section.mid] = receiver
         self._forget_unbound()
@@ -103,6 +115,8 @@ class MediaSession:
         """Take one RTP packet in clear."""
         try:
             header = parse_header(packet)
+            if self._transport_cc_id is not None:
+                self._note_arrival(packet, header, now)
             entry = self._incoming.get(header.ssrc) or self._bind(packet, header, now)
             if entry is not None:
                 receiver, stream = entry
@@ -130,13 +144,16 @@ class MediaSession:
         dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
         dues += [stream.nacks.next_timeout() for _, stream in self._incoming.values()]
         dues += [receiver.next_timeout() for receiver in self._receivers.values()]
-        dues.append(self._next_report)
+        dues += [self._next_report, self._arrivals.next_timeout()]
         return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Notice layers that fall silent or come back, and send the reports and requests that are due."""
         for receiver in self._receivers.values():
             receiver.handle_timeout(now)
+        tail = self._arrivals.next_timeout()
+        if tail is not None and now >= tail:
+            self._tell_arrivals(now)
         for receiver, stream in self._incoming.values():
             feedback: list[RtcpPacket] = []
             if missing := receiver.due_nacks(stream, now):
@@ -154,6 +171,22 @@ class MediaSession:
     def statistics(self) -> MediaStatistics:
         """Return counts so far."""
         return MediaStatistics(dict(self._drops), self._remb_bps)
+
+    def _note_arrival(self, packet: bytes, header: RtpHeader, now: float) -> None:
+        """Note when a packet came that its sender has numbered, whatever stream it belongs to, and tell in time."""
+        assert self._transport_cc_id is not None, "it was agreed on"
+        number = find_extension(packet, header, self._transport_cc_id)
+        if number is None or len(number) != _TRANSPORT_CC_BYTES:
+            return
+        was_waiting = self._arrivals.next_timeout() is not None
+        self._arrivals.note(int.from_bytes(number), header.ssrc, now)
+        if self._arrivals.is_due(now):
+            self._tell_arrivals(now)
+        elif not was_waiting:
+            self._connection.reschedule()
+
+    def _tell_arrivals(self, now: float) -> None:
+        self._send([ReceiverReport(self._feedback_ssrc), *self._arrivals.take(now)])
 
     def _bind(self, packet: bytes, header: RtpHeader, now: float) -> tuple[Receiver, SourceStream] | None:
         """Find whose a packet is that is on no stream of media; the first of a new one is not lost by looking."""
@@ -282,5 +315,5 @@ class MediaSession:
         ntp = (clock.ntp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF
         return SenderReport(row.ssrc, ntp, timestamp & 0xFFFF_FFFF, row.packets & 0xFFFF_FFFF, row.octets & 0xFFFF_FFFF)
 
-    def _send(self, packets: list[RtcpPacket]) -> None:
+    def _send(self, packets: Sequence[RtcpPacket | TransportCcFeedback]) -> None:
         self._connection.send_rtcp(serialize_compound(packets))

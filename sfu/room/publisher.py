@@ -7,10 +7,11 @@ from typing import Final, Protocol
 
 from livekit.protocol import models, rtc
 
-from rtp.extensions import AUDIO_LEVEL
+from rtp.extensions import AUDIO_LEVEL, TRANSPORT_CC
 from rtp.sdp.codecs import MediaKind, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
+from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
 from sfu.media.layers import RID_LAYERS, TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.totals import Totals
@@ -195,7 +196,7 @@ class Publisher:
             if transceiver is None or _track_id(transceiver) != publication.sdp_track_id:
                 self._unpublish(mid, publication)
             else:
-                self.peer.media.receive_from(incoming_section(transceiver), publication.media.receiver)
+                self._receive(transceiver, publication.media.receiver)
         for mid, transceiver in present.items():
             if mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
                 self._publish(mid, transceiver, pending)
@@ -255,8 +256,15 @@ class Publisher:
         _describe_media(pending.info, mid, codec.mime, rids)
         publication = Publication(pending.info, media, _track_id(transceiver), pending.cid)
         self._by_mid[mid] = self.publications[media.sid] = publication
-        self.peer.media.receive_from(incoming_section(transceiver), receiver)
+        self._receive(transceiver, receiver)
         self._listener.track_published(publication)
+
+    def _receive(self, transceiver: Transceiver, receiver: Receiver) -> None:
+        """Take what comes in a section for a track, and tell the client's bandwidth estimate when it came."""
+        number_id = (
+            transceiver.extensions.get(TRANSPORT_CC) if TRANSPORT_CC_FEEDBACK in receiver.codec.feedback else None
+        )
+        self.peer.media.receive_from(incoming_section(transceiver), receiver, transport_cc_id=number_id)
 
     def _unpublish(self, mid: Mid, publication: Publication) -> None:
         del self._by_mid[mid]

@@ -1,3 +1,4 @@
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -5,6 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from rtp.arrivals import TAIL_SECONDS
 from rtp.binding import MAX_SSRCS_PER_SECTION, Section
 from rtp.extensions import serialize_extensions
 from rtp.packet import build_packet
@@ -394,3 +396,24 @@ def test_every_down_track_looks_where_its_media_goes_now(call: Call) -> None:
     call.subscriber.selected = None
     call.outgoing.transport_changed()
     assert down_track.statistics().paused == {"DISCONNECTED"}
+
+
+TRANSPORT_CC_ID = 5
+
+
+def numbered(packet: bytes, number: int) -> bytes:
+    """Return a packet, which had no header extensions, with a transport-wide number."""
+    extensions = serialize_extensions([(TRANSPORT_CC_ID, number.to_bytes(2))])
+    return bytes((packet[0] | 0x10,)) + packet[1:12] + extensions + packet[12:]
+
+
+@pytest.mark.parametrize("is_agreed", [True, False])
+async def test_a_sender_that_numbers_its_packets_is_told_when_they_came_if_that_is_agreed(
+    autojump_clock, call: Call, is_agreed: bool
+) -> None:
+    call.incoming.receive_from(VIDEO, call.video, transport_cc_id=TRANSPORT_CC_ID if is_agreed else None)
+    of_nobody = Source(0).next()  # as libwebrtc probes before it has media
+    call.publish(numbered(Source(6, VP8).next(KEY_FRAME), 100), numbered(of_nobody, 101))
+    await call.pass_time(TAIL_SECONDS + 0.01)
+    told = [each for each in call.publisher.take(Unrecognised) if (each.packet_type, each.fmt) == (205, 15)]
+    assert [struct.unpack_from("!IIHH", each.body) for each in told] == ([(FEEDBACK, 0, 100, 2)] if is_agreed else [])
