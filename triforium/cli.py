@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import urlencode
 
 import click
@@ -21,8 +21,11 @@ from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
 from triforium.config import ConfigError, load
+from triforium.failing import fail
 from triforium.logs import set_up_logging
+from triforium.port_command import show_ports
 from triforium.recipes import whep_recipes, whip_recipes
+from triforium.room_commands import participants, rooms
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def serve(*, dev: bool, file: Path | None, port: int | None, udp_port: int | Non
             logger.warning(warning)
         trio.run(run_until_signalled, config, _announce)
     except (ConfigError, StartError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _announce(server: Server) -> None:
@@ -188,7 +191,7 @@ def create_token(
     try:
         grant = msgspec.convert({"roomJoin": True, "room": room} | grants, VideoGrant)
     except msgspec.ValidationError as error:
-        _fail(f"--grant: {error}")
+        fail(f"--grant: {error}")
     claims = Claims(identity=Identity(identity), name=name, video=grant)
     click.echo(_mint(claims, api_key, api_secret, valid_seconds))
 
@@ -197,6 +200,5 @@ def _mint(claims: Claims, api_key: str, api_secret: str, valid_seconds: int) -> 
     return tokens.mint(claims, api_key, api_secret, wall=time.time(), lifetime_seconds=valid_seconds)
 
 
-def _fail(reason: str) -> NoReturn:
-    click.echo(f"triforium: {reason}", err=True)
-    sys.exit(2)
+for each in (rooms, participants, show_ports):
+    main.add_command(each)

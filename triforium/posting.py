@@ -1,4 +1,4 @@
-"""Posts over the kernel's network."""
+"""Posts over the kernel's network: to those who are told, and to those who are asked."""
 
 import ssl
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import httpx  # noqa: ASYNC127 - the client that the design names; changing to its successor is a decision of its own
 
 from signaling.webhooks import Post, UnreachableError
+from triforium.server_api import Ask, ServerApiError
 
 
 def open_post() -> Post:
@@ -24,3 +25,24 @@ def open_post() -> Post:
             raise UnreachableError(str(error)) from error
 
     return post
+
+
+def open_ask(server: str) -> Ask:
+    """Return what posts to paths of a server, given by its HTTP address, and reads its answers."""
+    context = ssl.create_default_context()
+
+    async def ask(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        try:
+            async with httpx.AsyncClient(verify=context, timeout=None) as client:  # noqa: S113 - the caller limits it
+                response = await client.post(server + path, content=body, headers=headers)
+                return response.status_code, response.content
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ServerApiError(f"no server answers at {server}: {_why(error)}") from error
+
+    return ask
+
+
+def _why(error: BaseException) -> str:
+    """Return the first reason given: of a certificate that is not trusted, only what lies beneath speaks."""
+    beneath = error.__cause__ or error.__context__
+    return str(error) or (_why(beneath) if beneath else type(error).__name__)
