@@ -79,6 +79,29 @@ class Flood:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """One sends user packets on a data channel, in bulk or ("data-lossy") at a steady pace; all others get them."""
+
+    kind: str
+    message_bytes: int
+    subscribers: int
+
+    def measure(self) -> dict[str, float]:
+        """Return how much goes through, what it costs and how long it takes."""
+        with (
+            start_server() as (server, url),
+            run("visitors", url, "publisher") as publisher,
+            run("visitors", url, "subscriber") as subscribers,
+        ):
+            publisher.ask(do="join", count=1)
+            subscribers.ask(do="join", count=self.subscribers)
+            publisher.ask(do="publish", kind=self.kind)
+            figures = watch_media(server, publisher, subscribers)
+            megabits = figures["packets_out"] * self.message_bytes * 8e-6
+            return figures | {"megabits": megabits, "megabits_per_core": megabits / figures["server_percent"] * 100}
+
+
+@dataclass(frozen=True, slots=True)
 class Meeting:
     """All publish audio and a small picture, and get those of all others."""
 

@@ -75,7 +75,8 @@ _VIDEO: Final = frozenset(
 class KernelTimedSocket:
     """A `DatagramSocket` whose times of arrival are the kernel's: waiting for this process is not in them.
 
-    The kernel has Unix time and trio a clock of its own; `epoch` is what lies between.
+    The kernel has Unix time and trio a clock of its own; `epoch` is what lies between. `arrived_at` is when the newest
+    datagram came, in Unix seconds.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -86,6 +87,7 @@ class KernelTimedSocket:
         self._socket.bind((host, port))
         self.address: Address = self._socket.getsockname()
         self.kernel_drops = 0
+        self.arrived_at = 0.0
         self.epoch = time.time() - trio.current_time()
 
     async def wait_readable(self) -> None:
@@ -99,7 +101,8 @@ class KernelTimedSocket:
             while len(received) < limit:
                 data, [(_, _, timespec)], _, source = self._socket.recvmsg(MAX_DATAGRAM_BYTES, 64)
                 seconds, nanoseconds = _TIMESPEC.unpack(timespec)
-                received.append((data, source, seconds + nanoseconds * 1e-9 - self.epoch))
+                self.arrived_at = seconds + nanoseconds * 1e-9
+                received.append((data, source, self.arrived_at - self.epoch))
         except BlockingIOError:
             pass
         return received

@@ -18,6 +18,7 @@ from typing import Final
 
 import trio
 
+from bench.messages import MessageSource, MessageTap
 from bench.stamps import (
     LOW_LAYER_PLAN,
     SINGLE_PACKETS_PLAN,
@@ -27,6 +28,7 @@ from bench.stamps import (
     StampedPlan,
     Tap,
 )
+from rtp.units import Address
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.config import DEVELOPMENT_KEYS
@@ -73,6 +75,9 @@ class Visitors:
         self._checked: list[Visitor] = []
         self._publications: list[Publication] = []
         self._taps: list[Tap] = []
+        self._message_taps: list[MessageTap] = []
+        self._message_sources: list[MessageSource] = []
+        self._sockets: dict[Address, KernelTimedSocket] = {}
         self._counters: list[CountingSocket] = []
         self._counted = {"sent": 0, "received": 0, "lost": 0, "wrong": 0}
 
@@ -107,6 +112,7 @@ class Visitors:
         for visitor in self._visitors:
             await visitor.wait_until(partial(is_complete, visitor, single=single))
         self._taps = [tap(visitor) for visitor in self._checked]
+        self._message_taps = [self._tap_messages(visitor) for visitor in self._checked]
         gc.collect()
         gc.freeze()
         return seconds
@@ -114,7 +120,7 @@ class Visitors:
     async def publish(self, kind: str) -> None:
         """Let the first participant publish: "video", "audio", or "flood", which the second has to get.
 
-        In a "meeting" everybody publishes audio and video.
+        Of data it sends "data-bulk" or "data-lossy". In a "meeting" everybody publishes audio and video.
         """
         first = self._visitors[0]
         if kind == "video":
@@ -124,6 +130,10 @@ class Visitors:
         elif kind == "flood":
             echo = self._taps[1]
             self._publications.append(await first.publish_video(media=WindowedSource(lambda: echo.packets)))
+        elif kind in {"data-bulk", "data-lossy"}:
+            source = MessageSource(first)
+            self._message_sources.append(source)
+            self._nursery.start_soon(source.send_bulk if kind == "data-bulk" else source.send_lossy)
         elif kind == "meeting":
             for visitor in self._visitors:
                 self._publications += [await visitor.publish_audio(), await visitor.publish_video()]
@@ -133,19 +143,24 @@ class Visitors:
     def count(self) -> dict[str, object]:
         """Return what was sent, received, lost and not as sent since the last call, and the delays in ascending order."""
         tracks = [track.statistics() for visitor in self._visitors for track in visitor.received.values()]
+        taps = (*self._taps, *self._message_taps)
+        received = [
+            *(each.packets for each in (*self._taps, *self._counters)),
+            *(tap.messages for tap in self._message_taps),
+        ]
         now = {
-            "sent": sum(publication.sender.packets for publication in self._publications),
-            "received": sum(each.packets for each in (*self._taps, *self._counters)),
-            "lost": sum(track.lost for track in tracks),
-            "wrong": sum(tap.wrong for tap in self._taps),
+            "sent": sum(publication.sender.packets for publication in self._publications)
+            + sum(source.messages for source in self._message_sources),
+            "received": sum(received),
+            "lost": sum(track.lost for track in tracks) + sum(tap.lost for tap in self._message_taps),
+            "wrong": sum(tap.wrong for tap in taps),
         }
-        delays = sorted(delay for tap in self._taps for delay in tap.delays)
-        for each in self._taps:
-            each.delays.clear()
+        delays = sorted(delay for tap in taps for delay in tap.delays)
+        for tap in taps:
+            tap.delays.clear()
         since = {name: number - self._counted[name] for name, number in now.items()}
         self._counted = now
-        heard = sum(each.packets > 0 for each in (*self._taps, *self._counters))
-        silent = len(self._visitors) - heard
+        silent = len(self._visitors) - sum(number > 0 for number in received)
         return {**since, "silent": silent, "delays": delays}
 
     async def _visit(
@@ -157,7 +172,7 @@ class Visitors:
         *,
         task_status: trio.TaskStatus[float],
     ) -> None:
-        open_socket = KernelTimedSocket if is_checked else self._open_counter
+        open_socket = self._open_timed if is_checked else self._open_counter
         identity = next(self._names)
         grant = VideoGrant(room_join=True, room=room)
         key, secret = next(iter(DEVELOPMENT_KEYS.items()))
@@ -176,6 +191,16 @@ class Visitors:
             task_status.started(visitor.connected_at - began_at)
             await visitor.wait_over()
             raise SystemExit(f"{identity} was thrown out: {visitor.disconnect_reason}, {visitor.connection_errors}")
+
+    def _tap_messages(self, visitor: Visitor) -> MessageTap:
+        sending, reading = links(visitor)[0], links(visitor)[-1]
+        visitor.data = message_tap = MessageTap(sending.connection, self._sockets[reading.socket.address])
+        return message_tap
+
+    def _open_timed(self, host: str, port: int) -> KernelTimedSocket:
+        timed = KernelTimedSocket(host, port)
+        self._sockets[timed.address] = timed
+        return timed
 
     def _open_counter(self, host: str, port: int) -> CountingSocket:
         counter = CountingSocket(host, port)
