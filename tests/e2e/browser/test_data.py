@@ -15,12 +15,11 @@ from tests.e2e.meeting import DUAL, SINGLE, Kind
 pytestmark = pytest.mark.e2e
 
 
-BROWSERS = (Kind.BROWSER, Kind.BROWSER)
-BROWSER_AND_PYTHON = (Kind.BROWSER, Kind.PYTHON)
-
-
-@pytest.mark.parametrize("layout", [SINGLE, DUAL])
-@pytest.mark.parametrize("kinds", [BROWSERS, BROWSER_AND_PYTHON], ids=["page-page", "page-python"])
+@pytest.mark.parametrize(
+    ("kinds", "layout"),
+    [((Kind.BROWSER, Kind.BROWSER), SINGLE), ((Kind.BROWSER, Kind.PYTHON), DUAL)],
+    ids=["page-page-single", "page-python-dual"],
+)
 async def test_data_goes_from_a_page_to_another_client_and_back(folder, layout, kinds):
     async with open_pair(folder, layout, kinds) as (alice, bob):
         await exchange_messages(alice, bob)
