@@ -46,8 +46,9 @@ FLUSH_SECONDS: Final = 2.0
 """For a client to read what is still queued when its session ends."""
 
 _REFUSED: Final = "connection closed by media"
+"""What LiveKit's server answers, with status 500, to a join or a resumption that the room itself refuses."""
+
 _QUALITIES: Final = {models.LOW: Quality.LOW, models.MEDIUM: Quality.MEDIUM, models.HIGH: Quality.HIGH}
-"""What LiveKit's server answers, with status 500, to a join that the room itself refuses."""
 
 
 class Sessions:
@@ -112,7 +113,7 @@ class Sessions:
             return None
         person = room.participants.get(start.claims.identity)
         if person is not None and person.resume_trouble.takes_refusal():
-            raise HttpError(500, "connection closed by media")
+            raise HttpError(500, _REFUSED)
         participant = room.resume(start.claims.identity, relay, single_connection=start.single_connection)
         return None if participant is None else SignalSession(participant, room, self._wall)
 
