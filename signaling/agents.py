@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
-from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.json_format import MessageToJson
 from livekit.protocol import agent
 
-from rtp.errors import DecodeError, RemoteProtocolError
+from rtp.errors import RemoteProtocolError
 from sfu.agents.agents import Agents
 from sfu.agents.worker import DeploymentError, Skip, Worker
 from sfu.room.projections import server_info
 from signaling.door import NO_ACCESS, Door
+from signaling.frames import parse_frame
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.routes import Handler
@@ -137,7 +137,7 @@ class WorkerSession:
             while True:
                 frame = await websocket.receive()
                 self._speaks_text = isinstance(frame, str)
-                self.receive(parse_worker_message(frame))
+                self.receive(parse_frame(frame, agent.WorkerMessage))
         except WebSocketClosedError as closed:
             logger.debug("a worker's socket is over: %s", closed)
         except RemoteProtocolError as error:
@@ -159,13 +159,3 @@ class WorkerSession:
         ):
             await trio.sleep_until(websocket.heard_at + SILENCE_SECONDS)
         self._outbox.close()
-
-
-def parse_worker_message(frame: bytes | str) -> agent.WorkerMessage:
-    """Read one frame: protobuf if it is binary, proto3 JSON if it is text. Raises DecodeError."""
-    try:
-        if isinstance(frame, str):
-            return Parse(frame, agent.WorkerMessage(), ignore_unknown_fields=True)
-        return agent.WorkerMessage.FromString(frame)
-    except (ParseError, ProtobufDecodeError, RecursionError) as error:
-        raise DecodeError("neither a worker's message in protobuf nor in JSON") from error

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import trio
-from google.protobuf.json_format import Parse, ParseError
-from google.protobuf.message import DecodeError as ProtobufDecodeError
 from livekit.protocol import models, rtc
 
 from rtp.errors import DecodeError, RemoteProtocolError
@@ -34,6 +32,7 @@ from sfu.room.room import Room
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
 from sfu.routing.router import SessionStart
+from signaling.frames import parse_frame
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.websocket import WebSocketClosedError, WebSocketConnection
@@ -156,7 +155,7 @@ class SignalSession:
             while True:
                 frame = await websocket.receive()
                 relay.speaks_text = isinstance(frame, str)
-                self.receive(_parse_request(frame))
+                self.receive(parse_frame(frame, rtc.SignalRequest))
         except WebSocketClosedError as closed:
             logger.debug("the socket is over: %s", closed)
         except DecodeError as error:
@@ -311,13 +310,3 @@ def _track_settings(setting: rtc.UpdateTrackSettings) -> TrackSettings:
     quality = _QUALITIES.get(setting.quality, Quality.HIGH)
     wish = Wish(quality, setting.width, setting.height, setting.fps)
     return TrackSettings(setting.disabled or setting.quality == models.OFF, wish)
-
-
-def _parse_request(frame: bytes | str) -> rtc.SignalRequest:
-    """Read one frame: protobuf if it is binary, proto3 JSON if it is text. Raises DecodeError."""
-    try:
-        if isinstance(frame, str):
-            return Parse(frame, rtc.SignalRequest(), ignore_unknown_fields=True)
-        return rtc.SignalRequest.FromString(frame)
-    except (ParseError, ProtobufDecodeError, RecursionError) as error:
-        raise DecodeError("neither a signal request in protobuf nor in JSON") from error

@@ -15,7 +15,7 @@ from trio.testing import memory_stream_pair
 
 from rtp.errors import DecodeError
 from signaling import tokens
-from signaling.agents import parse_worker_message
+from signaling.frames import parse_frame
 from signaling.http.admission import Admission
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
@@ -150,11 +150,11 @@ def worker_messages() -> list[bytes]:
 def run_worker_message(data: bytes) -> None:
     for frame in (data, data.decode("latin-1")):
         with suppress(DecodeError):
-            parse_worker_message(frame)
+            parse_frame(frame, agent.WorkerMessage)
 
 
 TARGETS = [
-    Target("signaling.agents.parse_worker_message", worker_messages, run_worker_message),
+    Target("signaling.frames.parse_frame", worker_messages, run_worker_message),
     Target("signaling.join.parse_join_request", wrapped_joins, run_join_request),
     Target("signaling.tokens.verify", signed_tokens, run_token),
     Target("signaling.tokens.verify (signed)", lambda: [b'{"iss":"devkey","exp":1795372531,"video":{}}'], run_claims),
