@@ -1,10 +1,13 @@
 """Sessions whose whole signalling is HTTP, whichever way their media goes (RFC 9725): all but how they begin."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from livekit.protocol.models import ClientInfo
+
 from rtp.errors import DecodeError, RemoteProtocolError
+from rtp.sdp.description import Section, Setup, read_description
 from rtp.sdp.fragment import Fragment, parse_fragment
 from sfu.errors import CloseReason, RoomClosedError, SfuError
 from sfu.model import Claims, RoomName, VideoGrant
@@ -15,7 +18,9 @@ from sfu.room.rooms import Rooms
 from signaling.door import Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
+from signaling.http.request import Request
 from signaling.http.routes import Handler
+from signaling.user_agent import complete_client_info
 from signaling.wishes import configured_wishes
 
 SDP: Final = "application/sdp"
@@ -151,6 +156,28 @@ async def read_text(exchange: Exchange) -> str:
         return (await exchange.body()).decode()
     except UnicodeDecodeError as error:
         raise HttpError(400, "a body that is not UTF-8") from error
+
+
+def read_client_info(request: Request) -> ClientInfo:
+    """Return what is known of a client that says nothing of itself but in its headers."""
+    client = ClientInfo()
+    complete_client_info(client, request.header("User-Agent"))
+    return client
+
+
+def read_offer(offer: str) -> Sequence[Section]:
+    """Read an offer, of which all is to be served or nothing (RFC 9725 §4.2).
+
+    Raises:
+        HttpError: 400 if it cannot be read, 406 if a section is of what is not served at all.
+    """
+    try:
+        sections = read_description(offer, absent_setup=Setup.ACTPASS).sections
+    except RemoteProtocolError as error:
+        raise HttpError(400, f"the offer cannot be used: {error}") from error
+    if any(section.media is None and not section.is_data for section in sections):
+        raise HttpError(406, "the offer has a section that is neither audio nor video nor data")
+    return sections
 
 
 def _check_content_type(exchange: Exchange, wanted: str) -> None:

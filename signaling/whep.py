@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from livekit.protocol import models
 from livekit.protocol.rtc import SessionDescription
 
-from rtp.errors import RemoteProtocolError
 from rtp.sdp.codecs import agree
-from rtp.sdp.description import Setup, read_description
 from sfu.media import capabilities
 from sfu.media.simulcast import Quality, Wish
 from sfu.model import Claims, Identity, TrackSid, VideoGrant
@@ -26,8 +23,7 @@ from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.request import Request
 from signaling.http.routes import Handler
-from signaling.resources import SessionResources, read_text
-from signaling.user_agent import complete_client_info
+from signaling.resources import SessionResources, read_client_info, read_offer, read_text
 
 PATH: Final = "/whep/v1"
 
@@ -55,8 +51,7 @@ class WhepService:
         if not grant.may_subscribe:
             raise HttpError(403, "the token does not allow to subscribe")
         watching, is_hidden = _watching(exchange.request), exchange.request.parameter("hidden") != "false"
-        client = models.ClientInfo()
-        complete_client_info(client, exchange.request.header("User-Agent"))
+        client = read_client_info(exchange.request)
         offer = await read_text(exchange)
         check_offer(offer)
         joining = Joining(
@@ -78,12 +73,7 @@ def check_offer(offer: str) -> None:
     Raises:
         HttpError: 400 if it cannot be read or asks for nothing, 406 if not all of it can be served.
     """
-    try:
-        sections = read_description(offer, absent_setup=Setup.ACTPASS).sections
-    except RemoteProtocolError as error:
-        raise HttpError(400, f"the offer cannot be used: {error}") from error
-    if any(section.media is None and not section.is_data for section in sections):
-        raise HttpError(406, "the offer has a section that is neither audio nor video nor data")
+    sections = read_offer(offer)
     asking = [section for section in sections if section.is_active and section.direction.receives and section.media]
     if not asking:
         raise HttpError(400, "the offer asks for nothing")

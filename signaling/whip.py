@@ -8,9 +8,8 @@ import msgspec
 from livekit.protocol import models
 from livekit.protocol.rtc import AddTrackRequest, SessionDescription
 
-from rtp.errors import RemoteProtocolError
 from rtp.sdp.codecs import OPUS, Codec, MediaKind, agree
-from rtp.sdp.description import Section, Setup, read_description
+from rtp.sdp.description import Section
 from rtp.sdp.transceiver import Capabilities
 from sfu.media import capabilities
 from sfu.model import Claims, ParticipantKind, VideoGrant
@@ -22,8 +21,7 @@ from signaling.door import Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.routes import Handler
-from signaling.resources import SessionResources, read_text
-from signaling.user_agent import complete_client_info
+from signaling.resources import SessionResources, read_client_info, read_offer, read_text
 
 PATH: Final = "/whip/v1"
 
@@ -47,8 +45,7 @@ class WhipService:
     async def _create(self, exchange: Exchange, claims: Claims, grant: VideoGrant) -> None:
         if not grant.may_publish:
             raise HttpError(403, "the token does not allow to publish")
-        client = models.ClientInfo()
-        complete_client_info(client, exchange.request.header("User-Agent"))
+        client = read_client_info(exchange.request)
         offer = await read_text(exchange)
         tracks = offered_tracks(offer, capabilities.receive_without(unpublished_mimes(client)))
         for track in tracks:
@@ -74,12 +71,7 @@ def offered_tracks(offer: str, receives: Capabilities) -> tuple[AddTrackRequest,
         HttpError: 400 if the offer cannot be read or sends nothing, 406 if not all of it can be served: then no part of
             it is (RFC 9725 §4.2).
     """
-    try:
-        sections = read_description(offer, absent_setup=Setup.ACTPASS).sections
-    except RemoteProtocolError as error:
-        raise HttpError(400, f"the offer cannot be used: {error}") from error
-    if any(section.media is None and not section.is_data for section in sections):
-        raise HttpError(406, "the offer has a section that is neither audio nor video nor data")
+    sections = read_offer(offer)
     sending = [section for section in sections if section.track is not None]
     if not sending:
         raise HttpError(400, "the offer sends nothing")
