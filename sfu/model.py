@@ -126,11 +126,16 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
             return ParticipantKind.STANDARD
 
     @property
+    def is_agent(self) -> bool:
+        """Whether the participant is an agent, by its kind or by its grant."""
+        return self.kind == ParticipantKind.AGENT or (self.video is not None and self.video.agent)
+
+    @property
     def is_dependent(self) -> bool:
         """Whether the participant is here for others: it keeps no room open and counts in no limit."""
-        if self.kind in (ParticipantKind.AGENT, ParticipantKind.EGRESS):
+        if self.is_agent or self.kind == ParticipantKind.EGRESS:
             return True
-        return self.video is not None and (self.video.recorder or self.video.agent)
+        return self.video is not None and self.video.recorder
 
 
 SID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

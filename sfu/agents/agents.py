@@ -16,7 +16,7 @@ from livekit.protocol import agent, models
 from livekit.protocol.agent_dispatch import AgentDispatch
 
 from sfu.agents.dispatch import Demand, Dispatch
-from sfu.agents.jobs import NANOSECONDS, Job, is_agent
+from sfu.agents.jobs import NANOSECONDS, Job
 from sfu.agents.placement import Mint, Placement
 from sfu.agents.registry import Registry
 from sfu.agents.worker import Send, Skip, Worker, WorkerKey, check_deployment
@@ -203,7 +203,7 @@ class Agents:
 
     def _jobs_of(self, room: Room, participant: Participant) -> list[Job]:
         """Return the jobs whose agent somebody is."""
-        if not is_agent(participant):
+        if not participant.claims.is_agent:
             return []
         jobs = (job for dispatch in self._of(room) for job in dispatch.jobs if not job.is_over)
         return [job for job in jobs if job.info.state.participant_identity == participant.identity]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 from livekit.protocol import agent
 
-from sfu.model import Identity, ParticipantKind, ParticipantSid
+from sfu.model import Identity, ParticipantSid
 from sfu.notifier import Notifier
 from sfu.room.participant import Participant
 from sfu.room.room import Room
@@ -120,7 +120,7 @@ class Job:
         """Return its agent, if it is in the room. People of that name who are no agents are left in peace."""
         identity = Identity(self.info.state.participant_identity)
         participant = None if self.room is None else self.room.participants.get(identity)
-        return participant if participant is not None and is_agent(participant) else None
+        return participant if participant is not None and participant.claims.is_agent else None
 
     def finish(self, status: agent.JobStatus = agent.JS_SUCCESS, error: str = "") -> None:
         """It is over, and its worker knows, if it has one. Idempotent."""
@@ -136,8 +136,3 @@ class Job:
 
     def _now(self) -> int:
         return int(self._wall() * NANOSECONDS)
-
-
-def is_agent(participant: Participant) -> bool:
-    """Whether somebody is an agent by its token."""
-    return participant.claims.participant_kind is ParticipantKind.AGENT or participant.grant.agent

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from livekit.protocol import models
 
 from rtp.errors import DecodeError
-from sfu.model import Claims, Identity, ParticipantKind, ParticipantSid, VideoGrant
+from sfu.model import Claims, Identity, ParticipantSid, VideoGrant
 
 RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
@@ -98,7 +98,7 @@ def objection(packet: models.DataPacket, sender: Person) -> Drop | None:
     """Return why `sender` may not send this, or None."""
     if not sender.grant.may_publish_data:
         return Drop.NOT_ALLOWED
-    if packet.HasField("transcription") and not _is_agent(sender):
+    if packet.HasField("transcription") and not sender.claims.is_agent:
         return Drop.NOT_AN_AGENT
     return None
 
@@ -129,13 +129,9 @@ def address(packet: models.DataPacket) -> Audience:
     return Audience(frozenset(packet.destination_identities), frozenset(packet.user.destination_sids))
 
 
-def _is_agent(person: Person) -> bool:
-    return person.grant.agent or person.claims.participant_kind is ParticipantKind.AGENT
-
-
 def _speaks_for_another(packet: models.DataPacket, sender: Person) -> bool:
     """Let an agent write in another's name, in what can be marked as made by a machine: chat messages and texts."""
-    if not _is_agent(sender) or packet.participant_identity in {"", sender.identity}:
+    if not sender.claims.is_agent or packet.participant_identity in {"", sender.identity}:
         return False
     if packet.HasField("chat_message"):
         packet.chat_message.generated = True
