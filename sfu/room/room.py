@@ -25,7 +25,7 @@ from sfu.room.events import (
 )
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
-from sfu.room.projections import room_info
+from sfu.room.projections import room_update
 from sfu.room.publisher import Publication
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
 from sfu.room.voices import Voices
@@ -61,7 +61,7 @@ class Room:
         self._left_at: float | None = None
         self._was_used = False
         self._holds = 0
-        self._told = room_info(self)
+        self._told = room_update(self)
         self._closing = trio.Event()
         self._open = trio.Event()
         self._closed = trio.Event()
@@ -206,8 +206,7 @@ class Room:
         if participant.is_hidden != was_hidden:
             if participant.is_hidden:
                 self.news.vanished(participant)
-            for person in self.participants.values():
-                person.reconciler.wake()
+            self._reconcile_all()
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
@@ -227,8 +226,7 @@ class Room:
     def set_permissions(self, publisher: Participant, request: rtc.SubscriptionPermission) -> None:
         """Take a publisher's word on who may have its tracks."""
         if publisher.permissions.set(request):
-            for person in self.participants.values():
-                person.reconciler.wake()
+            self._reconcile_all()
 
     def simulate_speaking(self, participant: Participant, seconds: float) -> None:
         """Tell everybody that somebody speaks, and after `seconds` that it does not."""
@@ -245,8 +243,7 @@ class Room:
         self._tracks[publication.media.sid] = publication.media
         self._voices.wake()
         self.news.changed(publisher)
-        for person in self.participants.values():
-            person.reconciler.wake()
+        self._reconcile_all()
         self.environment.tell(TrackPublished(self, publisher, publication.info))
 
     def track_unpublished(self, publisher: Participant, publication: Publication) -> None:
@@ -276,6 +273,11 @@ class Room:
     def _is_hidden(self, identity: Identity) -> bool:
         person = self.participants.get(identity)
         return person is not None and person.is_hidden
+
+    def _reconcile_all(self) -> None:
+        """Let everybody's subscriptions follow what has changed."""
+        for person in self.participants.values():
+            person.reconciler.wake()
 
     def _withdraw(self, track: MediaTrack) -> None:
         self._tracks.pop(track.sid, None)
@@ -320,9 +322,9 @@ class Room:
 
     def _tell_room(self) -> None:
         """Tell everybody how the room is, if it is not as it was when they were told last."""
-        if (info := room_info(self)) != self._told:
-            self._told = info
-            outgoing = Outgoing(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info)))
+        if (update := room_update(self)) != self._told:
+            self._told = update
+            outgoing = Outgoing(update)
             for person in self.participants.values():
                 person.tell_all(outgoing)
 
