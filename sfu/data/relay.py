@@ -151,14 +151,12 @@ class DataRelay:
     def receive(self, sender: Member, connection: Connection, message: ChannelMessage) -> None:
         """Take a message that came on a connection of a member's, and pass it on, or count why not."""
         hold = Hold(connection, len(message.data))
-        drop: Drop | None
-        match message.label:
-            case "_reliable" | "_lossy":
-                drop = self._receive_packet(sender, message, hold)
-            case "_data_track":
-                drop = self._receive_frame(sender, message, hold)
-            case _:
-                drop = self._receive_raw(sender, message, hold)
+        if message.label in KINDS:
+            drop = self._receive_packet(sender, message, hold)
+        elif message.label == DATA_TRACK:
+            drop = self._receive_frame(sender, message, hold)
+        else:
+            drop = self._receive_raw(sender, message, hold)
         if drop is not None:
             self._drops[drop] += 1
 
