@@ -138,10 +138,6 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     agents = Agents(partial(_agent_token, config, surroundings.wall), surroundings.wall, surroundings.random)
     listeners += [metrics.hear, agents.hear]
     sessions = Sessions(rooms, surroundings.wall)
-    door = Door(config.keys, surroundings.wall, rooms, config.room.auto_create, config.limit.limits)
-    plain = WhipService(door, rooms).handlers() | WhepService(door, rooms).handlers()
-    workers = AgentService(door, agents, environment.node_id)
-    doors = SignalService(door, sessions.serve).handlers() | workers.handlers() | plain
     server = Server(
         config,
         surroundings.port,
@@ -151,15 +147,6 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         surroundings.is_secure,
         surroundings.authority,
     )
-    twirp = TwirpServer(config.keys, surroundings.wall)
-    debug = DebugService(rooms, config.keys, surroundings.wall, is_public=config.development)
-    api = twirp.handlers(
-        RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
-        AgentDispatchService(agents, rooms, config.room.auto_create).service(),
-        *absent_services(rooms),
-    )
-    page = page_handlers(partial(_visitor_token, server) if config.development else None)
-    inside = debug.handlers() | (metrics.handlers() if config.development else {})
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         await nursery.start(webhooks.run)
@@ -167,7 +154,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = Routes({**page, **doors, **api, **inside, **_authority_handlers(surroundings.authority)})
+        routes = _routes(server, sessions, agents, metrics)
         nursery.start_soon(metrics.run)
         await nursery.start(serve_http, surroundings.listeners, routes)
         if surroundings.metrics_listeners:
@@ -191,6 +178,32 @@ async def run_until_signalled(config: Config, announce: Callable[[Server], None]
             announce(server)
             await anext(signals)
             nursery.cancel_scope.cancel("the process was told to stop")
+
+
+def _routes(server: Server, sessions: Sessions, agents: Agents, metrics: Metrics) -> Routes:
+    """Lay out what is served under which path of the one HTTP port."""
+    config, rooms, wall = server.config, server.rooms, server.wall
+    door = Door(config.keys, wall, rooms, config.room.auto_create, config.limit.limits)
+    workers = AgentService(door, agents, rooms.environment.node_id)
+    debug = DebugService(rooms, config.keys, wall, is_public=config.development)
+    api = TwirpServer(config.keys, wall).handlers(
+        RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
+        AgentDispatchService(agents, rooms, config.room.auto_create).service(),
+        *absent_services(rooms),
+    )
+    return Routes(
+        {
+            **page_handlers(partial(_visitor_token, server) if config.development else None),
+            **SignalService(door, sessions.serve).handlers(),
+            **workers.handlers(),
+            **WhipService(door, rooms).handlers(),
+            **WhepService(door, rooms).handlers(),
+            **api,
+            **debug.handlers(),
+            **(metrics.handlers() if config.development else {}),
+            **_authority_handlers(server.authority),
+        }
+    )
 
 
 def _authority_handlers(authority: LocalAuthority | None) -> dict[str, Handler]:
