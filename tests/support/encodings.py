@@ -30,8 +30,9 @@ SCALES: Final = (1, 2, 3)
 _START_CODE: Final = b"\0\0\0\1"
 _ENCODERS: Final = {VP8: "libvpx", H264: "libx264"}
 _DECODERS: Final = {VP8: "vp8", H264: "h264"}
+# A speed above zero would let libvpx choose its own by the time that frames take on the machine, and give other bytes.
 _OPTIONS: Final = {
-    VP8: {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"},
+    VP8: {"deadline": "realtime", "cpu-used": "-16", "lag-in-frames": "0", "auto-alt-ref": "0"},
     H264: {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "x264-params": "scenecut=0:slices=2"},
 }
 
