@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.loads import Data, Flood, Idlers, JoinsAtOnce, Load, Media, Meeting
+from bench.loads import Data, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting
 from bench.messages import BULK_BYTES, LOSSY_BYTES
 from bench.processes import RESULTS
 
@@ -22,6 +22,7 @@ LOADS: Final[dict[str, Load]] = {
     "video-50": Media("video", 50),
     "video-50-of-550": Media("video", 50, bystanders=500),
     "video-200": Media("video", 200, checked_every=8),
+    "layers-50": Layers(50),
     "flood-50": Flood(50),
     "audio-100": Media("audio", 100),
     "meeting-10": Meeting(10),
@@ -72,6 +73,7 @@ ROWS: Final = (
     Row("video-200", "packet_us", "video 1 → 200: CPU µs per packet out"),
     Row("video-200", "delay_p50_ms", "  one-way delay p50, ms"),
     Row("video-200", "delay_p99_ms", "  one-way delay p99, ms"),
+    Row("layers-50", "ratio", "half of 50 on another layer: CPU, as share of all on one", None, 1.2),
     Row("flood-50", "packet_us", "video 1 → 50, as fast as it goes: CPU µs", None, 5.5),
     Row("flood-50", "packets_out", "  packets out per second"),
     Row("audio-100", "packet_us", "Opus 1 → 100: CPU µs per packet out", 39),

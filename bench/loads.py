@@ -60,6 +60,28 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
+class Layers:
+    """One publishes two layers alike; first all subscribers get the upper one, then half of them the other."""
+
+    subscribers: int
+
+    def measure(self) -> dict[str, float]:
+        """Return the figures of the second, and what a packet costs then beside what it cost at first."""
+        with (
+            start_server() as (server, url),
+            run("visitors", url, "publisher") as publisher,
+            run("visitors", url, "subscriber") as subscribers,
+        ):
+            publisher.ask(do="join", count=1)
+            subscribers.ask(do="join", count=self.subscribers)
+            publisher.ask(do="publish", kind="layers")
+            together = watch_media(server, publisher, subscribers)
+            subscribers.ask(do="part")
+            apart = watch_media(server, publisher, subscribers)
+            return apart | {"ratio": apart["packet_us"] / together["packet_us"]}
+
+
+@dataclass(frozen=True, slots=True)
 class Flood:
     """One publishes as much video as the server can take; one gets it back, and the kernel counts what all others get."""
 

@@ -2,6 +2,7 @@
 
 {"do": "join", "count": 50}      → seconds from connecting to media, of each; what else it takes is told at `join`
 {"do": "publish", "kind": "video"}  → the first of them publishes
+{"do": "part"}                   → every other one asks for the lowest layer of what it gets
 {"do": "count"}                  → what was sent and received since the last count
 """
 
@@ -17,6 +18,7 @@ from random import SystemRandom
 from typing import Final
 
 import trio
+from livekit.protocol.models import VideoQuality
 
 from bench.messages import MessageSource, MessageTap
 from bench.stamps import (
@@ -34,6 +36,7 @@ from signaling import tokens
 from triforium.config import DEVELOPMENT_KEYS
 from triforium.visitor import Publication, Visitor, open_visitor, real_world
 from triforium.visitor.link import Link
+from triforium.visitor.simulcast import sample_layers
 from triforium.visitor.sources import Vp8Source
 
 PATIENCE_SECONDS: Final = 30.0
@@ -118,13 +121,16 @@ class Visitors:
         return seconds
 
     async def publish(self, kind: str) -> None:
-        """Let the first participant publish: "video", "audio", or "flood", which the second has to get.
+        """Let the first participant publish: "video", "audio", "layers" (two of video), or "flood", which the second gets.
 
         Of data it sends "data-bulk" or "data-lossy". In a "meeting" everybody publishes audio and video.
         """
         first = self._visitors[0]
         if kind == "video":
             self._publications.append(await first.publish_video())
+        elif kind == "layers":
+            layers = sample_layers(STAMPED_CALL_PLAN, SystemRandom())[:2]
+            self._publications.append(await first.publish_simulcast(layers=layers))
         elif kind == "audio":
             self._publications.append(await first.publish_audio())
         elif kind == "flood":
@@ -140,6 +146,12 @@ class Visitors:
         else:
             raise SystemExit(f"nobody publishes {kind}")
 
+    def part(self) -> None:
+        """Let every other participant ask for the lowest layer of all that it gets."""
+        for visitor in self._visitors[::2]:
+            for sid in visitor.received:
+                visitor.set_track(sid, quality=VideoQuality.LOW)
+
     def count(self) -> dict[str, object]:
         """Return what was sent, received, lost and not as sent since the last call, and the delays in ascending order."""
         tracks = [track.statistics() for visitor in self._visitors for track in visitor.received.values()]
@@ -149,7 +161,7 @@ class Visitors:
             *(tap.messages for tap in self._message_taps),
         ]
         now = {
-            "sent": sum(publication.sender.packets for publication in self._publications)
+            "sent": sum(sender.packets for publication in self._publications for sender in publication.senders)
             + sum(source.messages for source in self._message_sources),
             "received": sum(received),
             "lost": sum(track.lost for track in tracks) + sum(tap.lost for tap in self._message_taps),
@@ -236,6 +248,9 @@ async def main(url: str, name: str) -> None:
                 case {"do": "publish", "kind": kind}:
                     await visitors.publish(kind)
                     answer = "published"
+                case {"do": "part"}:
+                    visitors.part()
+                    answer = "parted"
                 case {"do": "count"}:
                     answer = visitors.count()
                 case request:
