@@ -40,6 +40,9 @@ class Pause(Enum):
 _UNREACHABLE: Final = frozenset({Pause.UNBOUND, Pause.DISCONNECTED, Pause.CLOSED})
 """With none of these, what was sent can be sent again."""
 
+_UNWANTED: Final = frozenset({Pause.UNBOUND, Pause.DISABLED, Pause.IDLE, Pause.CLOSED})
+"""With none of these, the subscriber would like to see something: that it cannot just now is no wish of its."""
+
 
 class Source(Protocol):
     """What a down track asks of what it is fed by."""
@@ -61,6 +64,9 @@ class Source(Protocol):
 
     def sender_clock(self, epoch: int) -> SenderClock | None:
         """Return the publisher's last word on the clock of the source that is called so."""
+
+    def demand_changed(self) -> None:
+        """A down track may want more of it now, or less: `wanted_layer` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,16 @@ class DownTrack:
         """Whether the subscriber is to get something of it now."""
         return self.row.target != NO_LAYER
 
+    @property
+    def wanted_layer(self) -> int | None:
+        """The layer that the subscriber would like to see, whatever it can be sent; None: nothing.
+
+        While it is on its way down to that one, it still needs the one that it is on.
+        """
+        if not self._pauses.isdisjoint(_UNWANTED):
+            return None
+        return self._wished if self._layer is None else max(self._wished, self._layer)
+
     def bind(self, *, payload_type: int, abs_send_time_id: int | None, rtx_payload_type: int | None = None) -> None:
         """Send with these numbers: the subscriber's description has agreed to them."""
         self.row.payload_type = payload_type
@@ -154,12 +170,14 @@ class DownTrack:
         else:
             self._pauses.discard(reason)
         self.retarget()
+        self.source.demand_changed()
 
     def set_wish(self, wish: Wish) -> None:
         """Send the best layer that lives, up to what the subscriber wishes to see."""
         self._wish = wish
         self._wished = wished_layer(wish, self.source.layers.published)
         self.retarget()
+        self.source.demand_changed()
 
     def set_source(self, source: Source | None) -> None:
         """Go on with another track, from a place on where a decoder can start, or with none.
@@ -221,6 +239,7 @@ class DownTrack:
             self._munger.switch(facts.vp8, self.row.last_vp8)
         self.row.splice(facts, splice.sequence_offset, splice.timestamp_offset, self._munger.offsets)
         self._layer = facts.layer
+        self.source.demand_changed()
         self._begin_run(facts.sequence + splice.sequence_offset)
         return True
 

@@ -1,6 +1,6 @@
 """The simulcast layers of one published track: what they are called, how big they are, and which of them live."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from rtp.units import Rid
@@ -61,6 +61,18 @@ class TrackLayers:
             return False
         self.live = self._liveness.live
         return True
+
+    def quality(self, layer: int) -> Quality:
+        """Return what publishers call a layer: the best that there is passes for the best of all."""
+        return Quality.HIGH if layer >= self.published[-1].layer else Quality(min(layer, Quality.HIGH))
+
+    def expect(self, qualities: Collection[Quality]) -> None:
+        """The publisher has been asked for these again. It stopped them at our word: they need not prove themselves."""
+        if self._liveness is None:
+            return
+        for each in self.published:
+            if each.layer not in self.live and self.quality(each.layer) in qualities:
+                self._liveness.forget(each.layer)
 
     def reset(self) -> None:
         """The publisher has muted the track, or unmuted it: what was heard before says nothing of what comes."""

@@ -111,6 +111,7 @@ class Receiver:
     one. Which layer each subscriber gets is for its down track to say; this sees to it that they know of changes.
     `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
     `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does.
+    `demand_changed` is called when `wanted_layer` may have changed; it does no more than take note.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Receiver:
         changed: Callable[[], None],
         *,
         audio_level_id: int | None = None,
+        demand_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.codec = codec
         self.kind = kind
@@ -129,6 +131,7 @@ class Receiver:
         self.streams: dict[Ssrc, SourceStream] = {}
         self.down_tracks: list[DownTrack] = []
         self.levels = AudioLevels(codec.clock_rate)
+        self.demand_changed = demand_changed
         self._audio_level_id = audio_level_id
         self._asks_again = NACK in codec.feedback
         self._max_history = MAX_AUDIO_PACKETS if kind is MediaKind.AUDIO else MAX_VIDEO_PACKETS
@@ -217,6 +220,12 @@ class Receiver:
         if down_track in self.down_tracks:
             self.down_tracks.remove(down_track)
             self._fan_out.remove(down_track.row)
+            self.demand_changed()
+
+    def wanted_layer(self) -> int | None:
+        """Return the highest layer that any subscriber would like to see now; None: nobody wants anything."""
+        wanted = (down_track.wanted_layer for down_track in self.down_tracks)
+        return max((layer for layer in wanted if layer is not None), default=None)
 
     def request_keyframe(self, layer: int) -> bool:
         """Ask the publisher for a place where decoders can start, and say so; audio has one in every packet."""

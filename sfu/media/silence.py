@@ -30,3 +30,6 @@ class Silence:
     def sender_clock(self, epoch: int) -> SenderClock | None:  # noqa: ARG002 - a protocol's
         """Nothing has a clock."""
         return None
+
+    def demand_changed(self) -> None:
+        """Nobody is to be told."""

@@ -3,6 +3,7 @@
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Mid
 from sfu.media.downtrack import Pause
+from sfu.media.dynacast import NOTHING
 from sfu.media.receiver import Receiver
 from sfu.model import Identity, ParticipantSid, TrackSid
 
@@ -38,6 +39,11 @@ class MediaTrack:
     def level(self, now: float) -> float:
         """Return how loud the track is: 0 to 1, linear; nothing if it is muted, whatever its publisher sends."""
         return 0.0 if self.muted else self.receiver.levels.level(now)
+
+    def wanted_quality(self) -> int:
+        """Return the best quality that any subscriber would like to see now, or NOTHING."""
+        layer = self.receiver.wanted_layer()
+        return NOTHING if layer is None else self.receiver.layers.quality(layer)
 
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""

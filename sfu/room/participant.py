@@ -20,6 +20,7 @@ from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, ne
 from sfu.room import projections
 from sfu.room.comeback import Comeback
 from sfu.room.descriptions import Descriptions
+from sfu.room.dynacast import Dynacast
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.permissions import SubscriptionPermissions
@@ -99,6 +100,7 @@ class Participant:
         unpublished = unpublished_mimes(self.client_info)
         peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
+        self._dynacast = Dynacast(self.publisher, self.tell)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
         if joining.watching is not None:
             self.subscriber = SlotSubscriber(peer, self, self.sid)
@@ -184,6 +186,7 @@ class Participant:
             return
         self._tell_token()
         self.data.resumed()
+        self._dynacast.tell_again()
         self.subscriber.resume()
 
     def sync(self, state: rtc.SyncState) -> None:
@@ -241,6 +244,8 @@ class Participant:
                 nursery.start_soon(self.subscriber.run)
             nursery.start_soon(self._comeback.run)
             nursery.start_soon(self.reconciler.run)
+            if self.has_signal:
+                nursery.start_soon(self._dynacast.run)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._await_media)
             await self._closing.wait()

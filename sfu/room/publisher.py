@@ -17,6 +17,7 @@ from sfu.media.receiver import Receiver
 from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.notifier import Notifier
 from sfu.room.peer import Peer, encoding_name, incoming_section
 
 MAX_PENDING_TRACKS: Final = 20
@@ -109,6 +110,8 @@ class Publisher:
         self._gone = Totals()
         self._pending: dict[str, PendingTrack] = {}
         self._by_mid: dict[Mid, Publication] = {}
+        self.demand = Notifier()
+        """What is wanted of a video track may have changed: somebody wants more of it, or less, or it is new or muted."""
         self._taken_back: set[str] = set()  # SDP's ids of tracks that the client still describes
 
     def add_track(self, request: rtc.AddTrackRequest, grant: VideoGrant) -> models.TrackInfo:
@@ -154,6 +157,7 @@ class Publisher:
         if (publication := self.publications.get(sid)) is not None:
             publication.info.muted = muted
             publication.media.set_muted(muted=muted)
+            self.demand.notify()
             return
         for pending in self._pending.values():
             if pending.info.sid == sid:
@@ -250,6 +254,7 @@ class Publisher:
             layers,
             self.peer.connection.reschedule,
             audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
+            demand_changed=self.demand.notify,
         )
         media = MediaTrack(TrackSid(pending.info.sid), self._sid, self._identity, mid, receiver)
         media.muted = pending.info.muted
@@ -257,6 +262,7 @@ class Publisher:
         publication = Publication(pending.info, media, _track_id(transceiver), pending.cid)
         self._by_mid[mid] = self.publications[media.sid] = publication
         self._receive(transceiver, receiver)
+        self.demand.notify()
         self._listener.track_published(publication)
 
     def _receive(self, transceiver: Transceiver, receiver: Receiver) -> None:

@@ -26,7 +26,6 @@ TRACES: Final = Path(__file__).parent.parent / "vectors" / "traces"
 NOT_SERVED: Final = {
     "connection_quality": "comes with the issue on quality",
     "stream_state_update": "comes with the issue on layers: nothing is paused for want of bandwidth yet",
-    "subscribed_quality_update": "comes with the issue on layers: publishers send all that they have",
 }
 """What the recorded server sends and this release does not. (So are updates about layers, which say nothing new here.)"""
 
@@ -170,6 +169,9 @@ def _about(kind: str, fields: Mapping[str, Any]) -> str:
             return _track(fields["track"]["sid"])
         case "track_subscribed" | "subscription_permission_update":
             return _track(fields["track_sid"])
+        case "subscribed_quality_update":
+            enabled = sum(bool(each.get("enabled")) for each in fields["subscribed_qualities"])
+            return f"{_track(fields['track_sid'])} {enabled} of {len(fields['subscribed_qualities'])}"
         case "mute":
             return _track(fields["sid"]) + (" muted" if fields.get("muted") else " unmuted")
         case "add_track":

@@ -10,6 +10,7 @@ from livekit.protocol.rtc import (
     RequestResponse,
     SignalRequest,
     SimulcastCodec,
+    SubscribedQualityUpdate,
     SyncState,
     TrackPublishedResponse,
 )
@@ -70,6 +71,13 @@ class Announcements:
     def take_refusal(self, response: RequestResponse) -> None:
         """Note that an announcement was refused."""
         self._refused[response.add_track.cid] = response
+
+    def take_demand(self, update: SubscribedQualityUpdate) -> None:
+        """Send of a track what is wanted."""
+        wanted = {each.quality for codec in update.subscribed_codecs for each in codec.qualities if each.enabled}
+        for publication in self._publications:
+            if publication.sid == update.track_sid and not publication.is_over:
+                publication.send_only(wanted)
 
     def resume(self) -> None:
         """Say what we believe to publish, and announce again what the server may never have heard of."""

@@ -28,6 +28,7 @@ async def open_visitor(
     auto_subscribe: bool = True,
     use_json: bool = False,
     resumes: bool = False,
+    dynacast: bool = False,
     watch: Watch | None = None,
 ) -> AsyncIterator[Visitor]:
     """Join a room, be in it inside the block, and leave it with the block.
@@ -42,6 +43,7 @@ async def open_visitor(
         auto_subscribe: whether to get every track that anybody publishes.
         use_json: whether to send JSON text frames.
         resumes: whether to come back and go on with the session when the signal connection dies.
+        dynacast: whether to send only those layers of video that the server says are wanted.
         watch: called with each packet of a track that comes, once; it neither raises nor waits.
 
     Raises:
@@ -57,6 +59,7 @@ async def open_visitor(
         plan=plan,
         auto_subscribe=auto_subscribe,
         resumes=resumes,
+        dynacast=dynacast,
         watch=watch,
         knock=partial(_knock, world, parse_server(server), use_json),
     )

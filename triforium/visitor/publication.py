@@ -1,12 +1,13 @@
 """A track that a visitor publishes, as whoever asked for it holds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from livekit.protocol.models import TrackInfo
+from livekit.protocol.models import TrackInfo, VideoQuality
 from livekit.protocol.rtc import MuteTrackRequest, SignalRequest
 
 from triforium.visitor.connections import Connections
 from triforium.visitor.sending import Sender
+from triforium.visitor.simulcast import QUALITIES
 
 
 class Publication:
@@ -49,6 +50,13 @@ class Publication:
     def start_layer(self, index: int) -> None:
         """Go on with it, on the same SSRC, with a key frame."""
         self._connections.set_layer(self.senders[index], stopped=False)
+
+    def send_only(self, qualities: Collection[VideoQuality]) -> None:
+        """Send the layers of these qualities, and no others, as clients do that use dynacast."""
+        for index, sender in enumerate(self.senders):
+            quality = QUALITIES.get(sender.rid or "", index)  # those without a name stand in their order
+            if sender.is_stopped is (quality in qualities):
+                self._connections.set_layer(sender, stopped=not sender.is_stopped)
 
     def restart(self, *indices: int) -> None:
         """Go on with these layers, or all if none are named, on new SSRCs, with new numbers and clocks."""

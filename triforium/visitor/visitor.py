@@ -75,6 +75,7 @@ class Visitor:
         plan: MediaPlan | None = None,
         auto_subscribe: bool = True,
         resumes: bool = False,
+        dynacast: bool = False,
         watch: Watch | None = None,
         knock: Callable[[str, str], Awaitable[SignalConnection]],
     ) -> None:
@@ -95,6 +96,7 @@ class Visitor:
         self._plan = plan or MediaPlan()
         self._auto_subscribe = auto_subscribe
         self._resumes = resumes
+        self._dynacast = dynacast
         self._knock = knock
         self._signal: SignalConnection | None = None
         self._changes = Notifier()
@@ -482,6 +484,8 @@ class Visitor:
                 self._announcements.take_published(response.track_published)
             case "request_response":
                 self._announcements.take_refusal(response.request_response)
+            case "subscribed_quality_update" if self._dynacast:
+                self._announcements.take_demand(response.subscribed_quality_update)
             case "refresh_token":
                 self.token = response.refresh_token
             case "leave":

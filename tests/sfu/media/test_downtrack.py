@@ -41,6 +41,23 @@ def test_nothing_is_sent_before_the_section_is_agreed_and_the_connection_up() ->
     assert track.connection.endpoint.queued[-1][1] == OTHER_PATH.remote
 
 
+@pytest.mark.parametrize(
+    ("reason", "wanted"),
+    [
+        (Pause.MUTED, 0),
+        (Pause.DISCONNECTED, 0),
+        (Pause.DISABLED, None),
+        (Pause.UNBOUND, None),
+        (Pause.CLOSED, None),
+    ],
+)
+def test_that_nothing_can_be_sent_is_no_wish_of_the_subscriber(reason: Pause, wanted: int | None) -> None:
+    track = Track()
+    assert track.receiver.wanted_layer() == 0
+    track.down_track.set_pause(reason, paused=True)
+    assert track.receiver.wanted_layer() == wanted
+
+
 def test_media_follows_the_connection_to_another_path() -> None:
     track, source = Track(), Source(5)
     track.feed(source, source.next())
