@@ -12,7 +12,7 @@ IP := /usr/sbin/ip
 # 124, off for tests, does not know that a test is async to have a clock.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test deep e2e bench lint lock clean
+.PHONY: install serve test deep e2e bench lint proto lock clean
 
 install: $(VENV)/.installed
 
@@ -74,13 +74,24 @@ deep: $(VENV)/.developing
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench
 
-lint: $(VENV)/.developing
+lint: $(VENV)/.developing build/proto/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	find rtp sfu signaling triforium tools -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
 	find tests bench -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC),ASYNC124
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	build/proto/bin/python tools/make_proto.py --check
+
+# What Python needs of the schemas in proto/. The compiler is as old as the oldest protobuf that we run with, because what
+# it makes runs with every later one; so it has an environment of its own.
+proto: build/proto/.installed
+	build/proto/bin/python tools/make_proto.py
+
+build/proto/.installed: requirements/proto.lock
+	$(PYTHON) -m venv build/proto
+	build/proto/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	touch $@
 
 # The newest versions within the bounds of pyproject.toml, with their hashes. The tests use what the server runs on.
 lock:
@@ -92,6 +103,8 @@ lock:
 		--group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	echo livekit-agents | build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \
 		--quiet --python-version 3.11 - -o requirements/agents.lock
+	echo 'grpcio-tools<1.72' | build/lock/bin/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \
+		--quiet --python-version 3.11 - -o requirements/proto.lock
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

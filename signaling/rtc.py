@@ -10,14 +10,13 @@ from typing import TypeAlias
 import msgspec
 from livekit.protocol.rtc import JoinRequest
 
-from sfu.model import Claims, Identity, ParticipantSid, RoomName, VideoGrant
-from sfu.routing.router import SessionStart
+from sfu.model import Claims, Identity, RoomName, VideoGrant
+from sfu.routing.start import SessionStart
 from signaling.door import NO_ACCESS, Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.request import Request
 from signaling.http.routes import Handler
-from signaling.http.websocket import check_handshake
 from signaling.join import parse_attributes, parse_join_request, parse_query
 from signaling.user_agent import complete_client_info
 
@@ -61,7 +60,7 @@ class SignalService:
 
     def _check_join(self, exchange: Exchange, *, needs_join_request: bool) -> SessionStart:
         start = self._check(exchange, needs_join_request=needs_join_request, is_strict=False)
-        check_handshake(exchange.request)
+        exchange.check_upgrade()
         return start
 
     async def _validate(self, exchange: Exchange, *, needs_join_request: bool) -> None:
@@ -91,21 +90,7 @@ class SignalService:
         if not join.reconnect:
             self.door.check_room(claims, grant)
         complete_client_info(join.client_info, request.header("User-Agent"))
-        return SessionStart(
-            room=RoomName(grant.room),
-            claims=_with_own_metadata(claims, grant, join),
-            client_info=join.client_info,
-            client_address=request.client_address,
-            auto_subscribe=join.connection_settings.auto_subscribe,
-            auto_subscribe_data=join.connection_settings.auto_subscribe_data_track,
-            adaptive_stream=join.connection_settings.adaptive_stream,
-            reconnect=join.reconnect,
-            reconnect_reason=join.reconnect_reason,
-            participant_sid=ParticipantSid(join.participant_sid),
-            single_connection=bool(packed),
-            publisher_offer=join.publisher_offer if join.HasField("publisher_offer") else None,
-            add_track_requests=tuple(join.add_track_requests),
-        )
+        return SessionStart(RoomName(grant.room), _with_own_metadata(claims, grant, join), join, bool(packed))
 
 
 def _query_attributes(request: Request, *, is_strict: bool) -> dict[str, str]:

@@ -3,8 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -31,18 +30,12 @@ from sfu.room.publisher import RefusedError
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
-from sfu.routing.router import SessionStart
+from sfu.routing.router import MessageSink, MessageSource, SessionRefusedError
+from sfu.routing.start import SessionStart
 from signaling.frames import parse_frame
-from signaling.http.errors import HttpError
-from signaling.http.exchange import Exchange
-from signaling.http.websocket import WebSocketClosedError, WebSocketConnection
-from signaling.relay import Relay
 from signaling.wishes import configured_wishes
 
 logger = logging.getLogger(__name__)
-
-FLUSH_SECONDS: Final = 2.0
-"""For a client to read what is still queued when its session ends."""
 
 _REFUSED: Final = "connection closed by media"
 """What LiveKit's server answers, with status 500, to a join or a resumption that the room itself refuses."""
@@ -51,113 +44,108 @@ _QUALITIES: Final = {models.LOW: Quality.LOW, models.MEDIUM: Quality.MEDIUM, mod
 
 
 class Sessions:
-    """Joins people to rooms, and serves their sockets."""
+    """The `SessionHost` of the rooms of this process."""
 
     def __init__(self, rooms: Rooms, wall: Callable[[], float]) -> None:
         self._rooms = rooms
         self._wall = wall
-        self._served = 0
-        self._idle = trio.Event()
-        self._idle.set()
 
-    async def serve(self, start: SessionStart, exchange: Exchange) -> None:
-        """Start a session and serve its socket; return when the socket is over. The participant may outlive it.
+    async def serve(
+        self,
+        start: SessionStart,
+        source: MessageSource,
+        sink: MessageSink,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Start a session, or go on with one, and carry out its requests until the source ends.
+
+        The participant may outlive that.
 
         Raises:
-            HttpError: the session could not be started; the socket was not accepted.
+            SessionRefusedError: the session could not be started.
         """
-        with self._counted():
-            relay = Relay()
-            session = self._resume(start, relay) if start.reconnect else await self._join(start, relay)
-            if session is None:
-                await self._send_away(exchange)
-                return
-            del start  # the offer in it is a good part of what an idle participant would cost
-            try:
-                await _serve_socket(session, relay, await exchange.upgrade())
-            finally:
-                session.participant.signal_lost(relay)
-
-    async def wait_idle(self) -> None:
-        """Return once no socket is served."""
-        await self._idle.wait()
-
-    async def _send_away(self, exchange: Exchange) -> None:
-        """Tell a client that wants to resume a session which is over to make a new one."""
-        relay = Relay()
-        relay.send(Outgoing(leave_request(CloseReason.STATE_MISMATCH)))
-        relay.close()
-        websocket = await exchange.upgrade()
-        await relay.write_to(websocket)
-        await websocket.aclose()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._served += 1
-        self._idle = trio.Event()
+        responses = ResponseSink(sink)
+        session = self._resume(start, responses) if start.join.reconnect else await self._join(start, responses)
+        if session is None:  # what was to be resumed is over: the client is to make a new one
+            responses.send(Outgoing(leave_request(CloseReason.STATE_MISMATCH)))
+            responses.close()
+            task_status.started()
+            return
+        del start  # the offer in it is a good part of what an idle participant would cost
         try:
-            yield
+            task_status.started()
+            await session.read_from(source)
         finally:
-            self._served -= 1
-            if not self._served:
-                self._idle.set()
+            responses.close()
+            session.participant.signal_lost(responses)
 
-    def _resume(self, start: SessionStart, relay: Relay) -> "SignalSession | None":
-        """Go on with a session; None if it is over.
-
-        The sid that the client names is not compared: it may have missed its latest one.
-        """
+    def _resume(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession | None":
+        """Go on with a session; None if it is over."""
         room = self._rooms.find(start.room)
         if room is None:
             return None
         person = room.participants.get(start.claims.identity)
         if person is not None and person.resume_trouble.takes_refusal():
-            raise HttpError(500, _REFUSED)
-        participant = room.resume(start.claims.identity, relay, single_connection=start.single_connection)
-        return None if participant is None else SignalSession(participant, room, self._wall)
+            raise SessionRefusedError(500, _REFUSED)
+        participant = room.resume(start.claims.identity, responses, single_connection=start.single_connection)
+        return None if participant is None else SignalSession(participant, room, self._wall, responses)
 
-    async def _join(self, start: SessionStart, relay: Relay) -> "SignalSession":
-        joining = Joining(
-            claims=start.claims,
-            client_info=start.client_info,
-            auto_subscribe=start.auto_subscribe,
-            auto_subscribe_data=start.auto_subscribe_data,
-            single_connection=start.single_connection,
-            offer=start.publisher_offer,
-            add_tracks=start.add_track_requests,
-        )
+    async def _join(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession":
         try:
             wishes = configured_wishes(start.claims.room_config)
             room = await self._rooms.open(start.room, wishes, preset=start.claims.room_preset)
-            return SignalSession(room.join(joining, relay), room, self._wall)
+            return SignalSession(room.join(_joining(start), responses), room, self._wall, responses)
         except RoomClosedError as error:
-            raise HttpError(503, "the room is closing") from error
+            raise SessionRefusedError(503, "the room is closing") from error
         except (RoomFullError, IdentityTakenError, UnknownPresetError, LimitExceededError) as error:
             logger.info("%s cannot join %s: %s", start.claims.identity, start.room, error)
-            raise HttpError(500, _REFUSED) from error
+            raise SessionRefusedError(500, _REFUSED) from error
         except RemoteProtocolError as error:
-            raise HttpError(400, f"the offer cannot be used: {error}") from error
+            raise SessionRefusedError(400, f"the offer cannot be used: {error}") from error
+
+
+class ResponseSink:
+    """The `SignalSink` of one socket. Until whoever reads sets `speaks_text` nothing goes out but protobuf.
+
+    So a session begins in protobuf, as clients expect, whatever they speak themselves.
+    """
+
+    def __init__(self, sink: MessageSink) -> None:
+        self.speaks_text = False
+        self._sink = sink
+
+    def send(self, outgoing: Outgoing) -> None:
+        """Queue one message, in order, in the form that the client speaks. Never blocks."""
+        self._sink.send(outgoing.text if self.speaks_text else outgoing.binary)
+
+    def close(self) -> None:
+        """End the socket once what is queued has been sent."""
+        self._sink.close()
 
 
 class SignalSession:
     """One socket's requests. A fault in one of them is the client's business; a bug ends the socket and no more."""
 
-    def __init__(self, participant: Participant, room: Room, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, participant: Participant, room: Room, wall: Callable[[], float], responses: ResponseSink
+    ) -> None:
         self.participant = participant
         self._room = room
         self._wall = wall
+        self._responses = responses
         self.skipped: Counter[str] = Counter()
         """Requests that this server does not serve, by name."""
 
-    async def read_from(self, websocket: WebSocketConnection, relay: Relay) -> None:
-        """Carry out requests in order until the socket is over, or says what is no request."""
+    async def read_from(self, source: MessageSource) -> None:
+        """Carry out requests in order until the source ends, or has what is no request."""
         try:
             while True:
-                frame = await websocket.receive()
-                relay.speaks_text = isinstance(frame, str)
+                frame = await source.receive()
+                self._responses.speaks_text = isinstance(frame, str)
                 self.receive(parse_frame(frame, rtc.SignalRequest))
-        except WebSocketClosedError as closed:
-            logger.debug("the socket is over: %s", closed)
+        except trio.EndOfChannel:
+            pass  # the participant's media path, or another socket, says what becomes of it
         except DecodeError as error:
             logger.info("%s sent what is no signal request: %s", self.participant.identity, error)
 
@@ -290,19 +278,17 @@ class SignalSession:
         return int(self._wall() * 1000)
 
 
-async def _serve_socket(session: SignalSession, relay: Relay, websocket: WebSocketConnection) -> None:
-    """Read and write until either side ends; what is queued at the end is flushed."""
-    async with trio.open_nursery() as nursery:
-
-        async def read() -> None:
-            await session.read_from(websocket, relay)
-            relay.close()
-
-        nursery.start_soon(read)
-        await relay.write_to(websocket)
-        nursery.cancel_scope.cancel("the session is over")
-    with trio.move_on_after(FLUSH_SECONDS):
-        await websocket.aclose()
+def _joining(start: SessionStart) -> Joining:
+    join = start.join
+    return Joining(
+        claims=start.claims,
+        client_info=join.client_info,
+        auto_subscribe=join.connection_settings.auto_subscribe,
+        auto_subscribe_data=join.connection_settings.auto_subscribe_data_track,
+        single_connection=start.single_connection,
+        offer=join.publisher_offer if join.HasField("publisher_offer") else None,
+        add_tracks=tuple(join.add_track_requests),
+    )
 
 
 def _track_settings(setting: rtc.UpdateTrackSettings) -> TrackSettings:

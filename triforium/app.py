@@ -18,6 +18,7 @@ from sfu.environment import Environment
 from sfu.model import Claims, Identity, VideoGrant, new_sid
 from sfu.room.events import RoomEvent, Tell
 from sfu.room.rooms import Rooms
+from sfu.routing.local import LocalRouter
 from sfu.transport.endpoint import UdpEndpoint
 from signaling import tokens
 from signaling.agents import AgentService
@@ -31,6 +32,7 @@ from signaling.door import Door
 from signaling.http.exchange import Exchange
 from signaling.http.listener import serve_http
 from signaling.http.routes import Handler, Routes
+from signaling.relay import Relays
 from signaling.rtc import SignalService
 from signaling.session import Sessions
 from signaling.webhooks import Webhooks
@@ -137,7 +139,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     metrics = Metrics(rooms, username=config.prometheus.username, password=config.prometheus.password)
     agents = Agents(partial(_agent_token, config, surroundings.wall), surroundings.wall, surroundings.random)
     listeners += [metrics.hear, agents.hear]
-    sessions = Sessions(rooms, surroundings.wall)
+    relays = Relays(LocalRouter(Sessions(rooms, surroundings.wall)))
     server = Server(
         config,
         surroundings.port,
@@ -154,7 +156,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         await nursery.start(rooms.run)
         for worker in surroundings.workers:
             nursery.start_soon(worker)
-        routes = _routes(server, sessions, agents, metrics)
+        routes = _routes(server, relays, agents, metrics)
         nursery.start_soon(metrics.run)
         await nursery.start(serve_http, surroundings.listeners, routes)
         if surroundings.metrics_listeners:
@@ -165,7 +167,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
             rooms.close()
             with trio.move_on_after(GOODBYE_SECONDS, shield=True):
                 await rooms.wait_closed()
-                await sessions.wait_idle()
+                await relays.wait_idle()
                 await webhooks.wait_idle()
         nursery.cancel_scope.cancel("the server's block was left")
 
@@ -180,7 +182,7 @@ async def run_until_signalled(config: Config, announce: Callable[[Server], None]
             nursery.cancel_scope.cancel("the process was told to stop")
 
 
-def _routes(server: Server, sessions: Sessions, agents: Agents, metrics: Metrics) -> Routes:
+def _routes(server: Server, relays: Relays, agents: Agents, metrics: Metrics) -> Routes:
     """Lay out what is served under which path of the one HTTP port."""
     config, rooms, wall = server.config, server.rooms, server.wall
     door = Door(config.keys, wall, rooms, config.room.auto_create, config.limit.limits)
@@ -194,7 +196,7 @@ def _routes(server: Server, sessions: Sessions, agents: Agents, metrics: Metrics
     return Routes(
         {
             **page_handlers(partial(_visitor_token, server) if config.development else None),
-            **SignalService(door, sessions.serve).handlers(),
+            **SignalService(door, relays.serve).handlers(),
             **workers.handlers(),
             **WhipService(door, rooms).handlers(),
             **WhepService(door, rooms).handlers(),

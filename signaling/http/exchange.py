@@ -188,6 +188,11 @@ class Exchange:
         is_head = self.request.method == "HEAD"
         await self._connection.respond(status, every | dict(headers or {}), b"" if is_head else body)
 
+    def check_upgrade(self) -> None:
+        """Check that `upgrade` can follow. Raises HttpError (400) if the client asked for no WebSocket that we could give."""
+        check_handshake(self.request)
+        self._connection.check_switch()
+
     async def upgrade(self) -> WebSocketConnection:
         """Accept the WebSocket that the client asked for. The connection is over when the handler returns.
 
@@ -195,8 +200,7 @@ class Exchange:
             HttpError: 400, if the handshake is not one.
         """
         assert not self.is_answered, "a request is answered once"
-        check_handshake(self.request)
-        self._connection.check_switch()
+        self.check_upgrade()
         headers, deflate = accept_handshake(self.request)
         self.is_answered = True
         self.request = replace(self.request, query={})  # the socket may live for hours, and a join request is long

@@ -15,4 +15,4 @@ class Target:
 
     name: str
     seeds: Callable[[], list[bytes]]
-    run: Callable[[bytes], None]
+    run: Callable[[bytes], object]

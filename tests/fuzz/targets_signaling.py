@@ -14,6 +14,8 @@ from livekit.protocol.rtc import JoinRequest, SessionDescription, WrappedJoinReq
 from trio.testing import memory_stream_pair
 
 from rtp.errors import DecodeError
+from sfu.model import Claims, Identity, RoomName, VideoGrant
+from sfu.routing.start import SessionStart, parse_session_start
 from signaling import tokens
 from signaling.frames import parse_frame
 from signaling.http.admission import Admission
@@ -50,6 +52,11 @@ def run_join_request(data: bytes) -> None:
         for parse in (parse_join_request, parse_attributes):
             with suppress(HttpError):
                 parse(text)
+
+
+def session_starts() -> list[bytes]:
+    claims = Claims(identity=Identity("alice"), video=VideoGrant(room_join=True, room="lobby"), attributes={"a": "b"})
+    return [SessionStart(RoomName("lobby"), claims, JOIN, single_connection=True).serialize()]
 
 
 def signed_tokens() -> list[bytes]:
@@ -154,6 +161,7 @@ def run_worker_message(data: bytes) -> None:
 
 
 TARGETS = [
+    Target("sfu.routing.start.parse_session_start", session_starts, parse_session_start),
     Target("signaling.frames.parse_frame", worker_messages, run_worker_message),
     Target("signaling.join.parse_join_request", wrapped_joins, run_join_request),
     Target("signaling.tokens.verify", signed_tokens, run_token),
