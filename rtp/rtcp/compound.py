@@ -24,7 +24,7 @@ from rtp.rtcp.nack import GenericNack, parse_generic_nack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate, parse_remb
 from rtp.rtcp.reports import ReceiverReport, SenderReport, parse_receiver_report, parse_sender_report
 from rtp.rtcp.source_description import SourceDescription, parse_source_description
-from rtp.rtcp.transport_cc import TransportCcFeedback
+from rtp.rtcp.transport_cc import TransportCcFeedback, parse_transport_cc
 
 _PADDING: Final = 0x20
 
@@ -54,6 +54,7 @@ RtcpPacket: TypeAlias = (
     | PictureLossIndication
     | FullIntraRequest
     | ReceiverEstimatedMaxBitrate
+    | TransportCcFeedback
     | Unrecognised
 )
 
@@ -81,7 +82,7 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
     return packets
 
 
-def serialize_compound(packets: Iterable[RtcpPacket | TransportCcFeedback]) -> bytes:
+def serialize_compound(packets: Iterable[RtcpPacket]) -> bytes:
     """Return one datagram of all `packets`, in order."""
     return b"".join(packet.serialize() for packet in packets)
 
@@ -106,6 +107,8 @@ def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
             return parse_goodbye(count, body)
         case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedbackFormat.NACK:
             return parse_generic_nack(body)
+        case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedbackFormat.TRANSPORT_CC:
+            return parse_transport_cc(body)
         case PacketType.PAYLOAD_FEEDBACK:
             feedback = _parse_payload_feedback(count, body)
             return Unrecognised(packet_type, count, body) if feedback is None else feedback

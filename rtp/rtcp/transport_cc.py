@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from rtp.errors import DecodeError
 from rtp.rtcp.header import PacketType, TransportFeedbackFormat, serialize_packet
 from rtp.units import Ssrc
 
@@ -29,7 +30,12 @@ _LOST, _SMALL, _LARGE = 0, 1, 2
 _SMALL_LIMIT: Final = 256
 _VECTOR_SYMBOLS: Final = 7  # of two bits each
 _TWO_BIT_VECTOR: Final = 0b11 << 14
+_ONE_BIT_SYMBOLS: Final = 14
 _MAX_RUN: Final = (1 << 13) - 1
+
+MAX_STATUSES: Final = 8_192
+"""How many packets one message may speak of: more than anybody has on the way. The count field would allow for 65,535,
+which a run of a few bytes can claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,59 @@ class TransportCcFeedback:
         return serialize_packet(
             PacketType.TRANSPORT_FEEDBACK, TransportFeedbackFormat.TRANSPORT_CC, body + bytes(-len(body) % 4)
         )
+
+
+def parse_transport_cc(body: bytes) -> TransportCcFeedback:
+    """Read the body of transport-wide feedback, without its padding or with zeros after it.
+
+    Raises:
+        DecodeError: if it speaks of no packet, of more than `MAX_STATUSES`, or is cut short.
+    """
+    if len(body) < _HEAD.size:
+        raise DecodeError(f"transport-wide feedback of {len(body)} bytes")
+    sender, media, base, count, reference = _HEAD.unpack_from(body)
+    if not 0 < count <= MAX_STATUSES:
+        raise DecodeError(f"transport-wide feedback on {count} packets")
+    symbols, at = _parse_chunks(body, count)
+    deltas = _parse_deltas(body, at, symbols)
+    return TransportCcFeedback(Ssrc(sender), Ssrc(media), base, reference >> 8, reference & 0xFF, deltas)
+
+
+def _parse_chunks(body: bytes, count: int) -> tuple[list[int], int]:
+    """Return one symbol for each of `count` packets, and where the chunks end."""
+    symbols: list[int] = []
+    at = _HEAD.size
+    while len(symbols) < count:
+        if at + 2 > len(body):
+            raise DecodeError("transport-wide feedback with too few chunks")
+        chunk = body[at] << 8 | body[at + 1]
+        at += 2
+        if chunk < 1 << 15:
+            symbols += [chunk >> 13] * (chunk & _MAX_RUN)
+        elif chunk < _TWO_BIT_VECTOR:
+            symbols += [chunk >> shift & 1 for shift in range(_ONE_BIT_SYMBOLS - 1, -1, -1)]
+        else:
+            symbols += [chunk >> shift & 3 for shift in range(2 * _VECTOR_SYMBOLS - 2, -2, -2)]
+    return symbols[:count], at
+
+
+def _parse_deltas(body: bytes, at: int, symbols: Sequence[int]) -> tuple[int | None, ...]:
+    deltas: list[int | None] = []
+    try:
+        for symbol in symbols:
+            if symbol == _SMALL:
+                deltas.append(body[at])
+                at += 1
+            elif symbol == _LARGE:
+                deltas.append((body[at] << 8 | body[at + 1]) - ((body[at] & 0x80) << 9))
+                at += 2
+            elif symbol == _LOST:
+                deltas.append(None)
+            else:
+                raise DecodeError("a reserved symbol in transport-wide feedback")
+    except IndexError as error:
+        raise DecodeError("transport-wide feedback with too few deltas") from error
+    return tuple(deltas)
 
 
 def _symbol(delta: int | None) -> int:

@@ -246,7 +246,7 @@ class MediaSession:
                         entry[0].remove_stream(ssrc)
             case SourceDescription():
                 pass  # the section already says whose a stream is
-            case Unrecognised():
+            case TransportCcFeedback() | Unrecognised():
                 self._drops[DropCause.UNKNOWN_FEEDBACK] += 1
             case _:
                 assert_never(part)
@@ -315,5 +315,5 @@ class MediaSession:
         ntp = (clock.ntp + int(elapsed * (1 << 32))) & 0xFFFF_FFFF_FFFF_FFFF
         return SenderReport(row.ssrc, ntp, timestamp & 0xFFFF_FFFF, row.packets & 0xFFFF_FFFF, row.octets & 0xFFFF_FFFF)
 
-    def _send(self, packets: Sequence[RtcpPacket | TransportCcFeedback]) -> None:
+    def _send(self, packets: Sequence[RtcpPacket]) -> None:
         self._connection.send_rtcp(serialize_compound(packets))

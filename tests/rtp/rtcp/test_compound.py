@@ -12,6 +12,7 @@ from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
+from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.units import Ssrc
 from tests.rtp.wire import recorded_rtcp
 
@@ -33,7 +34,7 @@ def name(packet: RtcpPacket) -> str:
             return "REMB"
         case GenericNack():
             return "NACK"
-        case Unrecognised(205, 15):
+        case TransportCcFeedback():
             return "TWCC"
         case Unrecognised(207, _, body):
             return f"XR({body[4]})"

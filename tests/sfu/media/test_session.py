@@ -1,4 +1,3 @@
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
+from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.serial import compact_ntp, ntp_time
 from rtp.units import Mid, Rid, Ssrc
@@ -98,7 +98,7 @@ def test_what_cannot_be_bound_or_read_is_counted(call: Call) -> None:
     call.publish(Source(8, VP8).next(payload_type=97))
     call.publish(Source(5).padding()[:-1] + b"\xff")
     call.incoming.receive_rtcp(b"\x80\xc9\x00", 0.0)
-    call.tell(call.incoming, Unrecognised(205, 15, bytes(16)))
+    call.tell(call.incoming, Unrecognised(205, 31, bytes(16)))
     assert call.incoming.statistics().drops == {
         DropCause.MALFORMED_RTP: 2,
         DropCause.UNBOUND: 2,
@@ -415,5 +415,7 @@ async def test_a_sender_that_numbers_its_packets_is_told_when_they_came_if_that_
     of_nobody = Source(0).next()  # as libwebrtc probes before it has media
     call.publish(numbered(Source(6, VP8).next(KEY_FRAME), 100), numbered(of_nobody, 101))
     await call.pass_time(TAIL_SECONDS + 0.01)
-    told = [each for each in call.publisher.take(Unrecognised) if (each.packet_type, each.fmt) == (205, 15)]
-    assert [struct.unpack_from("!IIHH", each.body) for each in told] == ([(FEEDBACK, 0, 100, 2)] if is_agreed else [])
+    told = call.publisher.take(TransportCcFeedback)
+    assert [(each.sender_ssrc, each.media_ssrc, each.base_sequence, len(each.deltas)) for each in told] == (
+        [(FEEDBACK, 0, 100, 2)] if is_agreed else []
+    )
