@@ -195,6 +195,11 @@ class Reception:
             delay_since=min(0xFFFF_FFFF, int((now - clock.arrived_at) * 0x1_0000)) if clock else 0,
         )
 
+    @property
+    def jitter_seconds(self) -> float:
+        """How unevenly packets come, smoothed (RFC 3550 §6.4.1)."""
+        return self._jitter / self.clock_rate
+
     def statistics(self) -> ReceptionStatistics:
         """Return counts so far."""
         return ReceptionStatistics(
@@ -207,7 +212,7 @@ class Reception:
             early=self._early,
             restarts=self._restarts,
             reports_ignored=self._reports_ignored,
-            jitter_seconds=self._jitter / self.clock_rate,
+            jitter_seconds=self.jitter_seconds,
         )
 
     def _start(self, header: RtpHeader, now: float, size: int) -> Arrival:

@@ -88,7 +88,8 @@ class IceLiteAgent:
         self._previous: _Generation | None = None
         self._retire_at: float | None = None
         self._validated: dict[Path, float] = {}  # when they were last checked, longest ago first
-        self._heard_at = 0.0  # means nothing until a path is validated
+        self.heard_at = 0.0
+        """When the peer proved last that it is there; means nothing until a path is validated."""
         self._consent_lost = False
         self._repeats: Repeats | None = (
             None  # of the last check on the selected path, if the same again changes nothing
@@ -115,7 +116,7 @@ class IceLiteAgent:
         # else: the current one never came to carry anything, and the peer still lives on the one before
         self._current = _Generation(credentials)
         self._retire_at = self._repeats = None
-        self._heard_at = now  # whoever restarts is alive: leave it time to come through
+        self.heard_at = now  # whoever restarts is alive: leave it time to come through
 
     def receive(self, data: bytes, path: Path, now: float) -> list[IceOutput]:
         """Take one STUN datagram. What is not a valid check is dropped and counted: an answer would reflect."""
@@ -132,7 +133,7 @@ class IceLiteAgent:
             return self._drop(Drop.UNKNOWN_USERNAME)
         if not message.verify(generation.local.password):
             return self._drop(Drop.BAD_INTEGRITY)
-        self._heard_at = now
+        self.heard_at = now
         self._requests_answered += 1
         return self._answer(message, generation, path, now)
 
@@ -140,14 +141,14 @@ class IceLiteAgent:
         """Answer a check that says on the selected path what the last one said there; None to all else, unread."""
         if self._repeats is None or path != self.selected or (answer := self._repeats.answer(data)) is None:
             return None
-        self._heard_at = now
+        self.heard_at = now
         self._requests_answered += 1
         self._validate(path, now)
         return answer
 
     def heard(self, now: float) -> None:
         """Count an authenticated packet as a sign of life. For each packet: clients that stop checking do exist."""
-        self._heard_at = now
+        self.heard_at = now
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is wanted, if at all."""
@@ -196,7 +197,7 @@ class IceLiteAgent:
 
     @property
     def _consent_until(self) -> float | None:
-        return self._heard_at + self._consent_seconds if self._validated else None
+        return self.heard_at + self._consent_seconds if self._validated else None
 
     def _addressed_by(self, username: str) -> _Generation | None:
         if self._current.is_addressed_by(username):

@@ -12,6 +12,7 @@ from rtp.srtp import SrtpSendError
 from rtp.units import Ssrc
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
 from sfu.media.layers import TrackLayers
+from sfu.media.quality import Counts
 from sfu.media.resending import Resend, Resender, ResendStatistics, Run
 from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer
 from sfu.media.splicing import StreamSplicer
@@ -120,6 +121,7 @@ class DownTrack:
         self._wished = wished_layer(self._wish, source.layers.published)
         self._layer: int | None = None  # what is being sent
         self._report: ReportBlock | None = None
+        self.reports = 0
         self._round_trip: float | None = None
         self._resender: Resender[PacketFacts] = Resender()
         self._rtx_payload_type: int | None = None
@@ -273,8 +275,24 @@ class DownTrack:
     def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> None:
         """Note what the subscriber says of what it got."""
         self._report = report
+        self.reports += 1
         if round_trip_seconds is not None:
             self._round_trip = round_trip_seconds
+
+    def counts(self) -> Counts | None:
+        """Return what the subscriber says of what it got; None before its first report."""
+        report = self._report
+        if report is None:
+            return None
+        layers = self.source.layers
+        best = target_layer(self._wished, layers.live, current=self._layer, is_settling=layers.is_settling)
+        return Counts(
+            expected=report.highest_sequence,
+            lost=report.packets_lost,
+            jitter_seconds=report.jitter / self.source.clock_rate,
+            round_trip_seconds=self._round_trip or 0.0,
+            missing_layers=0 if self._layer is None else max(0, best - self._layer),
+        )
 
     def sender_clock(self) -> SenderClock | None:
         """Return the publisher's last word on the clock of what is being sent; None while nothing is."""

@@ -38,6 +38,7 @@ class TrackLayers:
         self.live = frozenset[int]() if self.is_settling else frozenset(numbers)
         self._liveness = TrackLiveness(SCREEN_SHARE if is_screen_share else CAMERA) if self.is_settling else None
         self._settles_at: float | None = None
+        self._seen = self.live
 
     def number(self, rid: Rid | None) -> int:
         """Return the layer of this name; of those that come up later, in another description, as well as can be told."""
@@ -53,6 +54,7 @@ class TrackLayers:
             self.is_settling = True
             self._settles_at = now + SETTLING_SECONDS
         self.live = self._liveness.live
+        self._seen |= self.live
         return True
 
     def forget(self, layer: int) -> bool:
@@ -65,6 +67,13 @@ class TrackLayers:
     def quality(self, layer: int) -> Quality:
         """Return what publishers call a layer: the best that there is passes for the best of all."""
         return Quality.HIGH if layer >= self.published[-1].layer else Quality(min(layer, Quality.HIGH))
+
+    def missing(self, allowed: int) -> int:
+        """Count the layers that have come once, and are allowed still, above the best that comes now."""
+        if not self.live:
+            return 0
+        best = max(self.live)
+        return sum(layer > best and self.quality(layer) <= allowed for layer in self._seen)
 
     def expect(self, qualities: Collection[Quality]) -> None:
         """The publisher has been asked for these again. It stopped them at our word: they need not prove themselves."""

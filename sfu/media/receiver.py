@@ -23,6 +23,7 @@ from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
 from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
 from sfu.media.layers import TrackLayers
+from sfu.media.quality import Counts
 from sfu.media.speakers import AudioLevels
 from sfu.media.totals import Totals
 from sfu.media.vp8_munger import Vp8Facts, Vp8Source
@@ -281,6 +282,18 @@ class Receiver:
     def totals(self) -> Totals:
         """Return what came in, on all SSRCs that there ever were."""
         return sum(map(_totals, self.streams.values()), self._gone)
+
+    def counts(self, allowed: int) -> Counts:
+        """Return what came, and did not come, of a publisher that is to send qualities up to `allowed`."""
+        totals = self.totals()
+        live = self.layers.live
+        jitters = (each.reception.jitter_seconds for layer, each in self._active.items() if layer in live)
+        return Counts(
+            expected=totals.packets + totals.lost,
+            lost=totals.lost,
+            jitter_seconds=max(jitters, default=0.0),
+            missing_layers=self.layers.missing(allowed),
+        )
 
     def statistics(self) -> ReceiverStatistics:
         """Return counts so far."""

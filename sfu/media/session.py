@@ -62,7 +62,10 @@ class MediaStatistics:
 
 
 class MediaSession:
-    """All the streams of one connection, by SSRC; its timers are reports, and requests for packets and key frames."""
+    """All the streams of one connection, by SSRC; its timers are reports, and requests for packets and key frames.
+
+    `rtcp_heard_at` is when the peer sent RTCP last.
+    """
 
     def __init__(self, connection: PeerConnection, *, feedback_ssrc: Ssrc) -> None:
         self._connection = connection
@@ -77,6 +80,7 @@ class MediaSession:
         self._next_sender_reports = 0.0
         self._drops: Counter[DropCause] = Counter()
         self._remb_bps: int | None = None
+        self.rtcp_heard_at = float("-inf")
         self._arrivals = ArrivalLog(feedback_ssrc)
         self._transport_cc_id: int | None = None
 
@@ -131,6 +135,7 @@ class MediaSession:
         except DecodeError:
             self._drops[DropCause.MALFORMED_RTCP] += 1
             return
+        self.rtcp_heard_at = now
         for part in packets:
             self._receive_part(part, now)
 

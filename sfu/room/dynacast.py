@@ -33,6 +33,11 @@ class Dynacast:
         self._tell = tell
         self._known: dict[TrackSid, _Known] = {}
 
+    def allowed(self, sid: TrackSid) -> int:
+        """Return the best quality that is to be sent of a track, or NOTHING."""
+        known = self._known.get(sid)
+        return Quality.HIGH if known is None else known.demand.allowed
+
     def tell_again(self) -> None:
         """The publisher has come back, and may have missed something."""
         for known in self._known.values():

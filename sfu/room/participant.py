@@ -100,7 +100,7 @@ class Participant:
         unpublished = unpublished_mimes(self.client_info)
         peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
-        self._dynacast = Dynacast(self.publisher, self.tell)
+        self.dynacast = Dynacast(self.publisher, self.tell)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
         if joining.watching is not None:
             self.subscriber = SlotSubscriber(peer, self, self.sid)
@@ -138,6 +138,11 @@ class Participant:
     def is_in_touch(self) -> bool:
         """Whether there is a signal connection, or else a media path."""
         return self._sink is not None or self._primary.connection.connected
+
+    @property
+    def can_be_told(self) -> bool:
+        """Whether there is somebody at the other end of a signal connection."""
+        return self.has_signal and self._sink is not None
 
     def summary(self) -> str:
         """Say in one line, for the log, how the session went."""
@@ -186,7 +191,8 @@ class Participant:
             return
         self._tell_token()
         self.data.resumed()
-        self._dynacast.tell_again()
+        self.dynacast.tell_again()
+        self._room.qualities.forget(self)
         self.subscriber.resume()
 
     def sync(self, state: rtc.SyncState) -> None:
@@ -245,7 +251,7 @@ class Participant:
             nursery.start_soon(self._comeback.run)
             nursery.start_soon(self.reconciler.run)
             if self.has_signal:
-                nursery.start_soon(self._dynacast.run)
+                nursery.start_soon(self.dynacast.run)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._await_media)
             await self._closing.wait()

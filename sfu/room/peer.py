@@ -116,6 +116,11 @@ class Peer:
         self.negotiation.restart_ice(credentials)
 
     @property
+    def heard_at(self) -> float:
+        """When the peer last showed that it is there: by a check of the path, or by RTCP."""
+        return max(self._ice.heard_at, self.media.rtcp_heard_at)
+
+    @property
     def remote_credentials(self) -> IceCredentials | None:
         """The peer's ICE credentials, as it said them last."""
         return self._ice.remote

@@ -27,6 +27,7 @@ from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_update
 from sfu.room.publisher import Publication
+from sfu.room.quality import Qualities
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
 from sfu.room.voices import Voices
 from sfu.settings import RoomSettings
@@ -67,6 +68,7 @@ class Room:
         self._closed = trio.Event()
         self._people_changed = trio.Event()
         self._voices = Voices(self._tracks, self.participants.values)
+        self.qualities = Qualities(self.participants.values)
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -84,6 +86,7 @@ class Room:
                 self._nursery.start_soon(self.data.run)
                 self._nursery.start_soon(self._tell_counts)
                 self._nursery.start_soon(self._voices.run)
+                self._nursery.start_soon(self.qualities.run)
                 self.environment.tell(RoomStarted(self))
                 self._open.set()
                 await self._closing.wait()

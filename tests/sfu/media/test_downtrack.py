@@ -6,6 +6,7 @@ from rtp.rtcp.reports import ReportBlock
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Mid, Ssrc
 from sfu.media.downtrack import DownTrack, Pause
+from sfu.media.quality import Counts
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid
 from tests.sfu.in_trio import in_trio
@@ -56,6 +57,16 @@ def test_that_nothing_can_be_sent_is_no_wish_of_the_subscriber(reason: Pause, wa
     assert track.receiver.wanted_layer() == 0
     track.down_track.set_pause(reason, paused=True)
     assert track.receiver.wanted_layer() == wanted
+
+
+def test_what_the_subscriber_reports_is_counted_in_seconds_and_packets() -> None:
+    track, source = Track(), Source(5)
+    assert track.down_track.counts() is None
+    track.feed(source, source.next())
+    report = ReportBlock(OUT, 25, 7, 1234, jitter=4_800, last_sender_report=0, delay_since=0)
+    track.down_track.report_received(report, round_trip_seconds=0.08)
+    assert track.down_track.counts() == Counts(1234, 7, jitter_seconds=0.1, round_trip_seconds=0.08)
+    assert track.down_track.reports == 1
 
 
 def test_media_follows_the_connection_to_another_path() -> None:
