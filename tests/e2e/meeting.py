@@ -79,7 +79,7 @@ class View:
 
     `reason` is why the connection ended, by LiveKit's name. `reconnections` counts how often it was lost and found
     again; where the session went on, `sid` is the same as before. `speakers` is whom each event of active speakers named,
-    in the order they came; of pages only.
+    in the order they came, and `qualities` what was last told of each participant's connection; of pages only.
     """
 
     connected: bool
@@ -88,6 +88,7 @@ class View:
     reconnections: int
     participants: dict[str, dict[str, Track]] = field(default_factory=dict)
     speakers: list[list[str]] = field(default_factory=list)
+    qualities: dict[str, str] = field(default_factory=dict)
 
     def video(self, of: str) -> Track:
         return self.participants.get(of, {}).get("camera", _NO_TRACK)
@@ -109,7 +110,7 @@ class Participant:
         self._invitation = invitation
 
     async def join(self, **options: object) -> None:
-        """Join, for the first time or again, and wait for the connection. Pages take `adaptive` for adaptive streams."""
+        """Join, for the first time or again, and wait for the connection. Pages take `adaptive` for adaptive streams, and `dynacast`."""
         await self._call("join", **self._invitation, **options)
 
     async def publish(self, **options: object) -> None:

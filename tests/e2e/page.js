@@ -15,6 +15,7 @@ let reason = null;
 let joinedAt = 0;
 let reconnections = 0;
 let speakers = []; // what each event of active speakers named
+let qualities = {}; // what was last told of each participant's connection
 let voice = null; // the gain of the tone that is published
 const received = new Map(); // by track sid: what state() needs of a subscribed track
 
@@ -100,11 +101,12 @@ async function openVoice() {
 globalThis.participant = {
   ...data.calls,
 
-  async join({ url, token, layout, adaptive }) {
-    room = new Room({ adaptiveStream: adaptive, ...(layout === "dual" && { singlePeerConnection: false }) });
+  async join({ url, token, layout, adaptive, dynacast }) {
+    room = new Room({ adaptiveStream: adaptive, dynacast, ...(layout === "dual" && { singlePeerConnection: false }) });
     reason = null;
     reconnections = 0;
     speakers = [];
+    qualities = {};
     joinedAt = performance.now();
     room.on(RoomEvent.TrackSubscribed, (track, publication) => {
       received.set(publication.trackSid, track.kind === Track.Kind.Video ? watch(track) : listen(track));
@@ -120,6 +122,9 @@ globalThis.participant = {
       reason = DisconnectReason[why];
     });
     room.on(RoomEvent.ActiveSpeakersChanged, (active) => speakers.push(active.map(({ identity }) => identity)));
+    room.on(RoomEvent.ConnectionQualityChanged, (quality, { identity }) => {
+      qualities[identity] = quality;
+    });
     data.attach(room);
     await room.connect(url, token);
   },
@@ -156,6 +161,18 @@ globalThis.participant = {
   resize({ of, width, height }) {
     const { style } = received.get(publicationOf(of, Track.Source.Camera).trackSid).element;
     Object.assign(style, { width: `${width}px`, height: `${height}px` });
+  },
+
+  /** Show a camera, or take it off the page. */
+  show({ of, shown }) {
+    received.get(publicationOf(of, Track.Source.Camera).trackSid).element.hidden = !shown;
+  },
+
+  /** How many frames of each layer of the own camera were sent. */
+  async framesSent() {
+    const { track } = room.localParticipant.getTrackPublication(Track.Source.Camera);
+    const report = [...(await track.sender.getStats()).values()].filter(({ type }) => type === "outbound-rtp");
+    return Object.fromEntries(report.map(({ rid, framesSent }) => [rid, framesSent ?? 0]));
   },
 
   /** Measure gaps between frames afresh. */
@@ -196,6 +213,7 @@ globalThis.participant = {
       reconnections,
       participants,
       speakers,
+      qualities,
     };
   },
 };

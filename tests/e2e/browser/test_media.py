@@ -4,13 +4,17 @@ from functools import partial
 from typing import Final
 
 import pytest
+import trio
 
-from tests.e2e.meeting import DUAL, SINGLE, Kind, Meeting, Participant, at_once, open_meeting
+from tests.e2e.meeting import DUAL, SINGLE, WAIT_SECONDS, Kind, Meeting, Participant, at_once, open_meeting
 
 pytestmark = pytest.mark.e2e
 
 FREEZE_SECONDS: Final = 0.5
 """A gap between two frames that people notice. At 15 frames a second there are 0.07 s between them."""
+
+FRAMES_SECONDS: Final = 0.7
+"""Long enough for frames of every layer that is sent."""
 
 SMALL, LARGE = (320, 180), (640, 360)
 """The layers of a page's camera, as livekit-client makes them by default."""
@@ -64,6 +68,39 @@ async def test_the_size_in_the_page_changes_the_size_that_comes_without_a_freeze
         seen = (await carol.view()).video("bob")
         assert (seen.width, seen.height) == SMALL
         assert seen.longest_gap_seconds < FREEZE_SECONDS
+
+
+async def sends_only(page: Participant, rids: set[str]) -> None:
+    """Wait until a page sends frames of just these layers of its camera."""
+    with trio.fail_after(WAIT_SECONDS):
+        before = await page.ask("framesSent")
+        while True:
+            await trio.sleep(FRAMES_SECONDS)
+            after = await page.ask("framesSent")
+            if {rid for rid, frames in after.items() if frames > before[rid]} == rids:
+                return
+            before = after
+
+
+async def test_what_nobody_shows_is_not_sent_and_comes_back_without_a_freeze(folder):
+    async with open_meeting(folder) as meeting:
+        alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
+        bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
+        await at_once(partial(alice.join, dynacast=True), partial(bob.join, adaptive=True))
+        await alice.publish()
+        await has_size(bob, alice, SMALL)
+        await sends_only(alice, {"q"})
+        await changes_size(bob, alice, LARGE, partial(bob.ask, "resize", of="alice", width=640, height=360))
+        await sends_only(alice, {"q", "h"})
+        await bob.ask("show", of="alice", shown=False)
+        await sends_only(alice, set())
+        await bob.ask("show", of="alice", shown=True)
+        await has_size(bob, alice, LARGE)
+        await sends_only(alice, {"q", "h"})
+        for page, known in ((alice, {"alice"}), (bob, {"alice", "bob"})):
+            view = await page.view()
+            assert view.qualities.keys() == known
+            assert not {"lost", "unknown"} & set(view.qualities.values())
 
 
 @pytest.mark.parametrize("layout", [SINGLE, DUAL])
