@@ -187,7 +187,7 @@ def _routes(server: Server, relays: Relays, agents: Agents, metrics: Metrics) ->
     config, rooms, wall = server.config, server.rooms, server.wall
     door = Door(config.keys, wall, rooms, config.room.auto_create, config.limit.limits)
     workers = AgentService(door, agents, rooms.environment.node_id)
-    debug = DebugService(rooms, config.keys, wall, is_public=config.development)
+    debug = DebugService(rooms, agents, config.keys, wall, is_public=config.development)
     api = TwirpServer(config.keys, wall).handlers(
         RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
         AgentDispatchService(agents, rooms, config.room.auto_create).service(),

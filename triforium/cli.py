@@ -25,7 +25,7 @@ from triforium.failing import fail
 from triforium.logs import set_up_logging
 from triforium.port_command import show_ports
 from triforium.recipes import whep_recipes, whip_recipes
-from triforium.room_commands import participants, rooms
+from triforium.room_commands import agents, participants, rooms
 
 logger = logging.getLogger(__name__)
 
@@ -200,5 +200,5 @@ def _mint(claims: Claims, api_key: str, api_secret: str, valid_seconds: int) -> 
     return tokens.mint(claims, api_key, api_secret, wall=time.time(), lifetime_seconds=valid_seconds)
 
 
-for each in (rooms, participants, show_ports):
+for each in (rooms, participants, agents, show_ports):
     main.add_command(each)

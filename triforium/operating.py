@@ -65,6 +65,43 @@ async def mute_participant(api: ServerApi, name: str, identity: str, track: str 
     return "\n".join(printable(f"muted {each.sid} ({_source(each)}) of {identity}") for each in tracks)
 
 
+async def list_agents(api: ServerApi) -> str:
+    """Return a table of the agents' workers, and one of the jobs that are not over. Raises ServerApiError."""
+    census = await api.agents()
+    workers = [
+        (
+            each.id,
+            each.agent_name or "any room's",
+            each.job_type.removeprefix("JT_").lower(),
+            each.namespace,
+            each.deployment,
+            f"{each.load:.2f}" if each.takes_jobs else f"{each.load:.2f}, takes none",
+            str(each.jobs),
+        )
+        for each in sorted(census.workers, key=lambda each: (each.agent_name, each.id))
+    ]
+    jobs = [
+        (
+            each.id or each.dispatch,
+            each.agent_name or "any room's",
+            each.room,
+            each.participant,
+            f"{each.status.removeprefix('JS_').lower()}{f': {each.error}' if each.error else ''}",
+            each.worker,
+            each.agent,
+        )
+        for each in sorted(census.jobs, key=lambda each: (each.room, each.agent_name, each.id))
+    ]
+    return "\n\n".join(
+        (
+            table(("WORKER", "AGENT", "JOBS FOR", "NAMESPACE", "DEPLOYMENT", "LOAD", "JOBS"), workers)
+            if workers
+            else "no worker is registered",
+            table(("JOB", "AGENT", "ROOM", "FOR", "STATE", "WORKER", "JOINS AS"), jobs) if jobs else "no job is open",
+        )
+    )
+
+
 def _people(people: Iterable[ParticipantInfo]) -> str:
     rows = [
         (

@@ -28,13 +28,14 @@ def open_post() -> Post:
 
 
 def open_ask(server: str) -> Ask:
-    """Return what posts to paths of a server, given by its HTTP address, and reads its answers."""
+    """Return what posts to paths of a server, given by its HTTP address, or gets them, and reads the answers."""
     context = ssl.create_default_context()
 
-    async def ask(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def ask(path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         try:
             async with httpx.AsyncClient(verify=context, timeout=None) as client:  # noqa: S113 - the caller limits it
-                response = await client.post(server + path, content=body, headers=headers)
+                method = "GET" if body is None else "POST"
+                response = await client.request(method, server + path, content=body, headers=headers)
                 return response.status_code, response.content
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ServerApiError(f"no server answers at {server}: {_why(error)}") from error

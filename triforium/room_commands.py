@@ -1,4 +1,4 @@
-"""`triforium rooms` and `triforium participants`: a look at a server that runs, and an end to what happens there."""
+"""`triforium rooms`, `participants` and `agents`: a look at a server that runs, and an end to what happens there."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,7 @@ import trio
 from triforium.failing import fail
 from triforium.operating import (
     close_room,
+    list_agents,
     list_participants,
     list_rooms,
     mute_participant,
@@ -139,6 +140,18 @@ def participants_mute(room: str, identity: str, track: str | None, **server: str
     Example: triforium participants mute lobby alice microphone
     """
     _print(server, mute_participant, room, identity, track)
+
+
+@click.command()
+@_server_options
+def agents(**server: str) -> None:
+    """List the agents' workers that are registered with a server that runs, and the jobs that are not over.
+
+    A job that waits says what for.
+
+    Example: triforium agents
+    """
+    _print(server, list_agents)
 
 
 def _print(server: dict[str, str], act: Callable[..., Awaitable[str]], *words: str | None) -> None:

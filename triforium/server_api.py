@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, TypeVar
 
+import msgspec
 from google.protobuf.message import DecodeError, Message
 from livekit.protocol.models import ParticipantInfo, Room
 from livekit.protocol.room import (
@@ -19,16 +20,21 @@ from livekit.protocol.room import (
     RoomParticipantIdentity,
 )
 
+from sfu.agents.census import AgentCensus
 from sfu.model import Claims, VideoGrant
 from signaling import tokens
 
-Ask: TypeAlias = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
-"""Posts a body to a path of the server; returns the status and the body of the answer. Raises ServerApiError."""
+Ask: TypeAlias = Callable[[str, bytes | None, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+"""Posts a body to a path of the server, or gets the path if there is no body; returns the answer's status and body.
+
+Raises ServerApiError.
+"""
 
 TOKEN_SECONDS: Final = 60
 """A token is for one call, and that starts at once."""
 
 _ROOM_SERVICE: Final = "/twirp/livekit.RoomService/"
+_AGENTS: Final = "/debug/agents"
 _INNER: Final = "twirp error unknown: "
 
 T = TypeVar("T", bound=Message)
@@ -39,7 +45,7 @@ class ServerApiError(Exception):
 
 
 class ServerApi:
-    """Calls `RoomService`. Each method raises ServerApiError, and is a checkpoint.
+    """Calls `RoomService`, and looks inside. Each method raises ServerApiError, and is a checkpoint.
 
     `ask` reaches the server, `wall` gives Unix seconds.
     """
@@ -88,18 +94,32 @@ class ServerApi:
         request = MuteRoomTrackRequest(room=room, identity=identity, track_sid=track_sid, muted=True)
         await self._call("MutePublishedTrack", request, MuteRoomTrackResponse, _administrator(room))
 
+    async def agents(self) -> AgentCensus:
+        """Return the agents' workers that are registered, and the jobs that are not over."""
+        body = await self._fetch(_AGENTS, None, VideoGrant(room_list=True))
+        try:
+            return msgspec.json.decode(body, type=AgentCensus)
+        except msgspec.DecodeError as error:
+            raise ServerApiError("what answers there is no Triforium server") from error
+
     async def _call(self, method: str, request: Message, response: type[T], grant: VideoGrant) -> T:
-        token = tokens.mint(
-            Claims(video=grant), self._key, self._secret, wall=self._wall(), lifetime_seconds=TOKEN_SECONDS
-        )
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/protobuf"}
-        status, body = await self._ask(_ROOM_SERVICE + method, request.SerializeToString(), headers)
-        if status != 200:
-            raise ServerApiError(_reason(status, body))
+        body = await self._fetch(_ROOM_SERVICE + method, request.SerializeToString(), grant)
         try:
             return response.FromString(body)
         except DecodeError as error:
             raise ServerApiError("what answers there is no LiveKit server") from error
+
+    async def _fetch(self, path: str, content: bytes | None, grant: VideoGrant) -> bytes:
+        token = tokens.mint(
+            Claims(video=grant), self._key, self._secret, wall=self._wall(), lifetime_seconds=TOKEN_SECONDS
+        )
+        headers = {"Authorization": f"Bearer {token}"}
+        if content is not None:
+            headers["Content-Type"] = "application/protobuf"
+        status, body = await self._ask(path, content, headers)
+        if status != 200:
+            raise ServerApiError(_reason(status, body))
+        return body
 
 
 def _administrator(room: str) -> VideoGrant:

@@ -110,9 +110,10 @@ class Agents:
         dispatch.end()
         return ended
 
-    def list_dispatches(self, room: Room) -> list[AgentDispatch]:
-        """Return the dispatches of a room, with their jobs, and why they have none."""
-        return [each.info(waits_for=self._missing(each.wish)) for each in self._of(room)]
+    def list_dispatches(self, room: Room | None = None) -> list[AgentDispatch]:
+        """Return the dispatches of a room, or of all, with their jobs, and why they have none."""
+        dispatches = self._all() if room is None else self._of(room)
+        return [each.info(waits_for=self._missing(each.wish)) for each in dispatches]
 
     # What workers say
 

@@ -66,6 +66,10 @@ class Registry:
         if is_fit(worker) and not was_fit:
             self.changed.notify()
 
+    def workers(self) -> list[Worker]:
+        """Return all who are registered."""
+        return [worker for pool in self._pools.values() for worker in pool.values()]
+
     def keys(self, agent_name: str, job_type: int, deployment: str) -> list[WorkerKey]:
         """Return the keys of the pools that a wish is for: each namespace has its own."""
         wanted = (agent_name, job_type, deployment)

@@ -1,4 +1,4 @@
-"""`GET /debug/rooms`: every room as JSON, for whoever may list rooms; under `--dev` for anybody."""
+"""`GET /debug/rooms` and `/debug/agents`: what there is, as JSON, for whoever may list rooms; under `--dev` for anybody."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import trio
 
+from sfu.agents.agents import Agents
+from sfu.agents.census import take_census
 from sfu.model import VideoGrant
 from sfu.room.debug import describe_participant, describe_room
 from sfu.room.rooms import Rooms
@@ -25,20 +27,29 @@ class DebugService:
     """
 
     rooms: Rooms
+    agents: Agents
     keys: Mapping[str, str]
     wall: Callable[[], float]
     is_public: bool
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
-        return {"/debug/rooms": self._answer}
+        return {"/debug/rooms": self._show_rooms, "/debug/agents": self._show_agents}
 
-    async def _answer(self, exchange: Exchange) -> None:
+    def _authorize(self, exchange: Exchange) -> None:
+        """Raises HttpError for who may not look."""
         if not self.is_public:
             claims = tokens.authenticate(exchange.request, self.keys, self.wall())
             grant = (claims.video if claims is not None else None) or VideoGrant()
             if not (grant.room_list or grant.room_admin):
                 raise HttpError(401, "permissions denied")
+
+    async def _show_agents(self, exchange: Exchange) -> None:
+        self._authorize(exchange)
+        await _respond(exchange, take_census(self.agents))
+
+    async def _show_rooms(self, exchange: Exchange) -> None:
+        self._authorize(exchange)
         rooms = []
         for room in self.rooms:
             people = []
@@ -46,8 +57,11 @@ class DebugService:
                 people.append(_plain(describe_participant(participant)))
                 await trio.lowlevel.checkpoint()  # media goes first: one at a time
             rooms.append(_plain(describe_room(room)) | {"participants": people})
-        body = msgspec.json.encode({"rooms": rooms})
-        await exchange.respond(200, msgspec.json.format(body), content_type="application/json")
+        await _respond(exchange, {"rooms": rooms})
+
+
+async def _respond(exchange: Exchange, value: object) -> None:
+    await exchange.respond(200, msgspec.json.format(msgspec.json.encode(value)), content_type="application/json")
 
 
 def _plain(value: Any) -> Any:

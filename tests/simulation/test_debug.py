@@ -1,4 +1,4 @@
-"""`/debug/rooms`: who looks for a reason finds it there."""
+"""`/debug/rooms` and `/debug/agents`: who looks for a reason finds it there."""
 
 import json
 
@@ -51,4 +51,5 @@ async def test_a_room_is_shown_with_what_everybody_publishes_and_is_sent_and_why
 async def test_only_operators_look_inside(autojump_clock, grant, status) -> None:
     async with open_house() as house, open_back_end(house) as operator:
         operator.token = api_token(**grant) if grant else ""
-        assert (await operator.get("/debug/rooms")).status == status
+        for path in ("/debug/rooms", "/debug/agents"):
+            assert (await operator.get(path)).status == status

@@ -5,13 +5,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from livekit.protocol import agent
 from livekit.protocol.models import TrackSource
 
 from sfu.model import RoomName
 from tests.signaling.client import HttpClient
+from tests.simulation.back_end import open_back_end
 from tests.simulation.house import HTTP, KEY, ROOM, SECRET, House, open_house, sent
+from tests.simulation.worker import open_worker
 from triforium.operating import (
     close_room,
+    list_agents,
     list_participants,
     list_rooms,
     mute_participant,
@@ -27,8 +31,8 @@ async def open_server_api(house: House, key: str = KEY, secret: str = SECRET) ->
     async with await house.network.connect_tcp(house.new_host(), HTTP) as stream:
         client = HttpClient(stream)
 
-        async def ask(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-            answer = await client.ask("POST", path, headers, body)
+        async def ask(path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+            answer = await client.ask("GET" if body is None else "POST", path, headers, body or b"")
             return answer.status, answer.body
 
         yield ServerApi(ask, key, secret, wall_clock)
@@ -130,6 +134,38 @@ async def test_what_is_not_there_is_said_in_one_line(autojump_clock) -> None:
             await mute_participant(api, ROOM, "alice", None)
 
 
+async def test_workers_are_listed_and_jobs_until_they_are_over(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_server_api(house) as api,
+        open_back_end(house) as back_end,
+        open_worker(house) as worker,
+        house.visitor("alice", single=True) as alice,
+    ):
+        await alice.wait_connected()
+        assert await list_agents(api) == "no worker is registered\n\nno job is open"
+        await back_end.call("CreateDispatch", service="AgentDispatchService", room=ROOM, agent_name="bot")
+        workers, jobs = (await list_agents(api)).split("\n\n")
+        assert workers == "no worker is registered"
+        assert " ".join(jobs.split()).endswith(f"bot {ROOM} pending: no worker is registered as bot")
+
+        worker_id = await worker.register("bot", type=agent.JT_PUBLISHER, namespace="blue")
+        await worker.say(update_worker=agent.UpdateWorkerStatus(load=0.25))
+        await alice.publish_audio()
+        job, _ = await worker.take_job()
+        workers, jobs = (await list_agents(api)).split("\n\n")
+        assert workers.splitlines()[1].split() == [worker_id, "bot", "publisher", "blue", "0.25", "1"]
+        assert jobs.splitlines()[1].split() == [job.id, "bot", ROOM, "alice", "running", worker_id, f"agent-{job.id}"]
+
+        await worker.say(update_worker=agent.UpdateWorkerStatus(status=agent.WS_FULL, load=0.9))
+        await worker.report(job, agent.JS_SUCCESS)
+        await worker.say(ping=agent.WorkerPing())
+        await worker.hear("pong")  # all of before is known now
+        workers, jobs = (await list_agents(api)).split("\n\n")
+        assert workers.splitlines()[1].split()[4:] == ["0.90,", "takes", "none", "0"]
+        assert jobs == "no job is open"
+
+
 @pytest.mark.parametrize("pair", [("another key", SECRET), (KEY, "another secret")])
 async def test_a_wrong_key_is_told_from_a_wrong_room(autojump_clock, pair: tuple[str, str]) -> None:
     async with open_house() as house, open_server_api(house, *pair) as api:
@@ -160,7 +196,7 @@ async def test_names_cannot_steer_the_operators_terminal(autojump_clock) -> None
     ],
 )
 async def test_another_servers_answer_is_an_error_of_one_line(answer: tuple[int, bytes], reason: str) -> None:
-    async def ask(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def ask(path: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         await trio.lowlevel.checkpoint()
         return answer
 

@@ -1,4 +1,4 @@
-"""`triforium rooms`, `participants` and `ports` as commands: their words, and one real server over sockets."""
+"""`triforium rooms`, `participants`, `agents` and `ports` as commands: their words, and one real server over sockets."""
 
 import os
 import socket
@@ -21,12 +21,12 @@ from triforium.visitor import open_visitor, real_world
 V4, V6 = "198.51.100.4", "2001:db8::4"
 PAIR = {"LIVEKIT_API_KEY": "devkey", "LIVEKIT_API_SECRET": "secret"}
 
-COMMANDS = [
-    (group.name, name, command)
+COMMANDS: list[tuple[tuple[str, ...], click.Command]] = [
+    ((str(group.name), name), command)
     for group in (main.commands["rooms"], main.commands["participants"])
     if isinstance(group, click.Group)
     for name, command in group.commands.items()
-]
+] + [(("agents",), main.commands["agents"])]
 
 
 def run(*arguments: str, env: dict[str, str | None] | None = None) -> Result:
@@ -63,6 +63,7 @@ async def test_a_server_is_looked_at_and_moderated_by_the_command_over_sockets()
             2,
             "triforium: participant does not exist",
         )
+        assert await there("agents") == (0, "no worker is registered\n\nno job is open")
         assert await there("rooms", "close", "lobby") == (0, "closed lobby; 0 in it")
         assert await there("rooms", "close", "lobby") == (2, "triforium: no such room: lobby")
 
@@ -105,13 +106,13 @@ def test_without_a_key_it_is_said_where_one_can_be_put() -> None:
     assert "LIVEKIT_API_KEY" in ended.stderr
 
 
-@pytest.mark.parametrize(("group", "name", "command"), COMMANDS)
-def test_the_example_in_each_commands_help_is_one_of_it(group: str, name: str, command: click.Command) -> None:
-    shown = run(group, name, "--help").stdout
+@pytest.mark.parametrize(("path", "command"), COMMANDS)
+def test_the_example_in_each_commands_help_is_one_of_it(path: tuple[str, ...], command: click.Command) -> None:
+    shown = run(*path, "--help").stdout
     example = next(line for line in shown.splitlines() if "Example: " in line).partition("Example: ")[2]
-    program, *words = example.split()
-    assert [program, *words[:2]] == ["triforium", group, name]
-    with command.make_context(name, [*words[2:], "--api-key", "k", "--api-secret", "s"]) as context:
+    words = example.split()
+    assert words[: 1 + len(path)] == ["triforium", *path]
+    with command.make_context(path[-1], [*words[1 + len(path) :], "--api-key", "k", "--api-secret", "s"]) as context:
         assert context.args == []
 
 
