@@ -1,6 +1,6 @@
 """One published track on its way to one subscriber: the decisions about its row."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -186,9 +186,10 @@ class DownTrack:
 
         It may be anybody's, and of another codec: `bind` comes first then. What was sent until now is not sent again.
         """
-        assert self._idle is not None, "this one ends with its track"
+        next_source = source or self._idle
+        assert next_source is not None, "this one ends with its track"
         self.source.detach(self)
-        self.source = source or self._idle
+        self.source = next_source
         self.row.pause()
         self._layer = None
         self._splicer.forget_source()
@@ -355,3 +356,12 @@ class DownTrack:
             queue((protect(packet), self.row.remote))
         except SrtpSendError:
             self.row.refused += 1  # overtaken by more packets than SRTP keeps books on
+
+
+def for_each_down_track(down_tracks: Iterable[DownTrack], step: Callable[[DownTrack], None]) -> None:
+    """Do something to each; a fault in one's turn ends its subscriber, and not whoever caused the step."""
+    for down_track in list(down_tracks):
+        try:
+            step(down_track)
+        except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
+            down_track.fail(error)

@@ -24,15 +24,16 @@ FIRST_SECONDS: Final = 10.0
 class LayerDemand:
     """What the publisher of a track may send in one codec, and whether it knows. Times are monotonic seconds.
 
-    `allowed` is a `Quality`, or NOTHING: what it was told last, or will be with the next word.
+    `allowed` is a `Quality`, or NOTHING: what it was told last, or will be with the next word. At first it sends all that
+    it has in that codec, or nothing if it has not `begun`. `is_told`: it was told something of this codec at least once.
     """
 
-    def __init__(self, now: float) -> None:
-        self.allowed: int = Quality.HIGH
-        self._wanted: int = Quality.HIGH
+    def __init__(self, now: float, *, begun: bool = True) -> None:
+        self.allowed: int = Quality.HIGH if begun else NOTHING
+        self.is_told = False
+        self._wanted = self.allowed
         self._first_at = now + FIRST_SECONDS
         self._lower_at = now
-        self._is_told = False
         self._must_tell = False
 
     def want(self, wanted: int, now: float) -> None:
@@ -42,18 +43,21 @@ class LayerDemand:
         self._wanted = wanted
 
     def tell_again(self) -> None:
-        """The publisher may not know what it was told, or may have forgotten it: it is told anew, without delay."""
-        self._must_tell = True
+        """The publisher may not know what it was told, or may have forgotten it: it is told anew, without delay.
+
+        Of a codec that it was never asked for it hears nothing.
+        """
+        self._must_tell = self.is_told or self.allowed != NOTHING
 
     def take_due(self, now: float) -> bool:
         """Say whether to tell the publisher now what is allowed; if so it is taken as told."""
-        is_raised = self._wanted > self.allowed or (self._wanted == self.allowed and not self._is_told)
+        is_raised = self._wanted > self.allowed or (self._wanted == self.allowed != NOTHING and not self.is_told)
         due = self.next_timeout()
         is_lowered = due is not None and now >= due
         if not (is_raised or is_lowered or self._must_tell):
             return False
         self.allowed = self._wanted
-        self._is_told = True
+        self.is_told = True
         self._must_tell = False
         return True
 
@@ -61,4 +65,4 @@ class LayerDemand:
         """Say when `take_due` may have something to say, if nothing else happens."""
         if self._wanted >= self.allowed:
             return None
-        return self._lower_at if self._is_told else max(self._lower_at, self._first_at)
+        return self._lower_at if self.is_told else max(self._lower_at, self._first_at)

@@ -18,7 +18,7 @@ from rtp.payload import h264, vp8
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
 from rtp.sdp.codecs import H264, Codec, MediaKind
 from rtp.units import Rid, Ssrc
-from sfu.media.downtrack import DownTrack, DownTrackStatistics
+from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
 from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
@@ -267,18 +267,6 @@ class Receiver:
                 return stream.reception.sender_clock
         return None
 
-    def close(self) -> None:
-        """Tell every down track that the track is gone."""
-        self.for_each_down_track(DownTrack.source_ended)
-
-    def for_each_down_track(self, step: Callable[[DownTrack], None]) -> None:
-        """Do something to each; a fault in one's turn ends its subscriber, and not whoever caused the step."""
-        for down_track in list(self.down_tracks):
-            try:
-                step(down_track)
-            except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
-                down_track.fail(error)
-
     def totals(self) -> Totals:
         """Return what came in, on all SSRCs that there ever were."""
         return sum(map(_totals, self.streams.values()), self._gone)
@@ -363,7 +351,7 @@ class Receiver:
         for layer, stream in self._active.items():
             if layer not in self.layers.live:
                 stream.keyframes.cancel()
-        self.for_each_down_track(DownTrack.retarget)
+        for_each_down_track(self.down_tracks, DownTrack.retarget)
         self._changed()
 
     def _read_payload(self, stream: SourceStream, packet: bytes, start: int, end: int) -> tuple[bool, Vp8Facts | None]:

@@ -1,4 +1,6 @@
-"""A source of nothing, for a down track that carries one track after the other: what it has between two of them."""
+"""A source of nothing: what a down track has between two tracks, or until its publisher sends the codec that it gets."""
+
+from collections.abc import Callable
 
 from rtp.reception import SenderClock
 from sfu.media.downtrack import DownTrack
@@ -7,17 +9,28 @@ from sfu.media.layers import TrackLayers
 
 
 class Silence:
-    """Feeds nothing to whoever is attached."""
+    """Feeds nothing to whoever is attached. `demand_changed` is called when what they want of it may have changed."""
 
-    def __init__(self, clock_rate: int) -> None:
+    def __init__(self, clock_rate: int, demand_changed: Callable[[], None] = lambda: None) -> None:
         self.clock_rate = clock_rate
         self.layers = TrackLayers()
+        self.down_tracks: list[DownTrack] = []
+        self.demand_changed = demand_changed
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anybody would like to get something from here."""
+        return any(down_track.wanted_layer is not None for down_track in self.down_tracks)
 
     def attach(self, down_track: DownTrack) -> None:
         """Send it nothing."""
+        self.down_tracks.append(down_track)
 
     def detach(self, down_track: DownTrack) -> None:
-        """Send it nothing."""
+        """Send it nothing. Idempotent."""
+        if down_track in self.down_tracks:
+            self.down_tracks.remove(down_track)
+            self.demand_changed()
 
     def request_keyframe(self, layer: int) -> bool:  # noqa: ARG002 - a protocol's
         """There is none to wait for."""
@@ -30,6 +43,3 @@ class Silence:
     def sender_clock(self, epoch: int) -> SenderClock | None:  # noqa: ARG002 - a protocol's
         """Nothing has a clock."""
         return None
-
-    def demand_changed(self) -> None:
-        """Nobody is to be told."""

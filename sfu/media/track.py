@@ -1,25 +1,46 @@
-"""A published track, as subscribers see it: where it comes from, and whether it is muted."""
+"""A published track, as subscribers see it: where it comes from, whether it is muted, and what codecs it is had in."""
+
+from collections.abc import Iterator, Sequence
 
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Mid
-from sfu.media.downtrack import Pause
+from sfu.media.downtrack import DownTrack, Pause, Source, for_each_down_track
 from sfu.media.dynacast import NOTHING
 from sfu.media.receiver import Receiver
+from sfu.media.silence import Silence
+from sfu.media.simulcast import Quality
 from sfu.model import Identity, ParticipantSid, TrackSid
 
 
 class MediaTrack:
-    """One published track. Its receiver lives as long as it does."""
+    """One published track. The receiver of the codec that it came in first lives as long as it does.
+
+    `backups` are the MIME types of further codecs that its publisher can be asked for, best first. Who gets the track in
+    one of them is fed silence until it comes.
+    """
 
     def __init__(
-        self, sid: TrackSid, publisher_sid: ParticipantSid, publisher: Identity, mid: Mid, receiver: Receiver
+        self,
+        sid: TrackSid,
+        publisher_sid: ParticipantSid,
+        publisher: Identity,
+        mid: Mid,
+        receiver: Receiver,
+        *,
+        backups: Sequence[str] = (),
     ) -> None:
         self.sid = sid
         self.publisher_sid = publisher_sid
         self.publisher = publisher
         self.mid = mid
         self.receiver = receiver
+        self.receivers = {receiver.codec.mime: receiver}
         self.muted = False
+        self._awaited = {
+            mime: Silence(receiver.clock_rate, receiver.demand_changed)
+            for mime in backups
+            if mime not in self.receivers
+        }
 
     @property
     def kind(self) -> MediaKind:
@@ -36,17 +57,66 @@ class MediaTrack:
         """What subscribers' descriptions call it: clients find the participant in front of the bar."""
         return f"{self.publisher_sid}|{self.sid}"
 
+    @property
+    def mimes(self) -> tuple[str, ...]:
+        """The MIME types of the codecs that it can be had in, best first."""
+        return tuple(dict.fromkeys([*self.receivers, *self._awaited]))
+
+    def comes_in(self, mime: str) -> bool:
+        """Whether it is published in a codec, spelt in any case."""
+        return mime.lower() in {each.lower() for each in self.receivers}
+
+    def codec_for(self, agreed: Sequence[Codec]) -> Codec | None:
+        """Return the codec that a subscriber gets it in, of those agreed with it; None if it can have it in none."""
+        by_mime = {codec.mime: codec for codec in reversed(agreed)}
+        return next((by_mime[mime] for mime in self.mimes if mime in by_mime), None)
+
+    def source_of(self, mime: str) -> Source:
+        """Return what feeds those who get it in this codec, one of `mimes`."""
+        return self.receivers.get(mime) or self._awaited[mime]
+
+    def add_receiver(self, receiver: Receiver) -> None:
+        """It comes in another codec too: feed those who have waited for that."""
+        mime = receiver.codec.mime
+        self.receivers[mime] = receiver
+        if (awaited := self._awaited.pop(mime, None)) is not None:
+            _move(awaited.down_tracks, receiver)
+
+    def remove_receiver(self, receiver: Receiver) -> None:
+        """It does not come in this codec any more, but it can be asked for again."""
+        mime = receiver.codec.mime
+        del self.receivers[mime]
+        self._awaited[mime] = awaited = Silence(receiver.clock_rate, receiver.demand_changed)
+        _move(receiver.down_tracks, awaited)
+
+    def close(self) -> None:
+        """Tell every down track that the track is gone."""
+        for_each_down_track(self._every_down_track(), DownTrack.source_ended)
+
     def level(self, now: float) -> float:
         """Return how loud the track is: 0 to 1, linear; nothing if it is muted, whatever its publisher sends."""
         return 0.0 if self.muted else self.receiver.levels.level(now)
 
-    def wanted_quality(self) -> int:
-        """Return the best quality that any subscriber would like to see now, or NOTHING."""
-        layer = self.receiver.wanted_layer()
-        return NOTHING if layer is None else self.receiver.layers.quality(layer)
+    def wanted_qualities(self) -> dict[str, int]:
+        """Return by codec the best quality that any subscriber would like to see now, or NOTHING."""
+        wanted = {mime: Quality.HIGH if awaited.is_wanted else NOTHING for mime, awaited in self._awaited.items()}
+        for mime, receiver in self.receivers.items():
+            layer = receiver.wanted_layer()
+            wanted[mime] = NOTHING if layer is None else receiver.layers.quality(layer)
+        return {mime: wanted[mime] for mime in self.mimes}
 
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""
         self.muted = muted
-        self.receiver.forget_activity()
-        self.receiver.for_each_down_track(lambda down_track: down_track.set_pause(Pause.MUTED, paused=muted))
+        for receiver in self.receivers.values():
+            receiver.forget_activity()
+        for_each_down_track(self._every_down_track(), lambda each: each.set_pause(Pause.MUTED, paused=muted))
+
+    def _every_down_track(self) -> Iterator[DownTrack]:
+        sources: list[Receiver | Silence] = [*self.receivers.values(), *self._awaited.values()]
+        for source in sources:
+            yield from source.down_tracks
+
+
+def _move(down_tracks: Sequence[DownTrack], source: Source) -> None:
+    for_each_down_track(down_tracks, lambda down_track: down_track.set_source(source))

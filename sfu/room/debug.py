@@ -51,7 +51,8 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
                 "source": models.TrackSource.Name(publication.info.source),
                 "codec": publication.media.codec.mime,
                 "muted": publication.media.muted,
-                "received": publication.media.receiver.statistics(),
+                "wanted": publication.media.wanted_qualities(),
+                "received": {mime: each.statistics() for mime, each in publication.media.receivers.items()},
             }
             for sid, publication in participant.publisher.publications.items()
         },

@@ -1,6 +1,6 @@
 """Telling a publisher which qualities of its video anybody wants to see, so that it need not send the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -19,10 +19,15 @@ _QUALITIES: Final = {Quality.LOW: models.LOW, Quality.MEDIUM: models.MEDIUM, Qua
 
 @dataclass(slots=True)
 class _Known:
-    """What one track's publisher knows, and whether it was muted when we looked last."""
+    """What the publisher of a track knows, by codec, and whether the track was muted when we looked last."""
 
-    demand: LayerDemand
+    demands: dict[str, LayerDemand]
     was_muted: bool
+
+    def tell_again(self) -> None:
+        """The publisher is to be told anew."""
+        for demand in self.demands.values():
+            demand.tell_again()
 
 
 class Dynacast:
@@ -33,15 +38,15 @@ class Dynacast:
         self._tell = tell
         self._known: dict[TrackSid, _Known] = {}
 
-    def allowed(self, sid: TrackSid) -> int:
-        """Return the best quality that is to be sent of a track, or NOTHING."""
+    def allowed(self, sid: TrackSid, mime: str) -> int:
+        """Return the best quality that is to be sent of a track in a codec, or NOTHING."""
         known = self._known.get(sid)
-        return Quality.HIGH if known is None else known.demand.allowed
+        return Quality.HIGH if known is None or mime not in known.demands else known.demands[mime].allowed
 
     def tell_again(self) -> None:
         """The publisher has come back, and may have missed something."""
         for known in self._known.values():
-            known.demand.tell_again()
+            known.tell_again()
         self._publisher.demand.notify()
 
     async def run(self) -> NoReturn:
@@ -52,7 +57,7 @@ class Dynacast:
             now = trio.current_time()
             tracks = [each.media for each in self._publisher.publications.values()]
             videos = {track.sid: track for track in tracks if track.kind is MediaKind.VIDEO}
-            self._known = {sid: self._known.get(sid) or _new(track, now) for sid, track in videos.items()}
+            self._known = {sid: self._known.get(sid) or _Known({}, track.muted) for sid, track in videos.items()}
             due = min((self._look(track, now) for track in videos.values()), default=float("inf"))
             with trio.move_on_at(due):
                 await changes.wait_changed(seen)
@@ -63,35 +68,42 @@ class Dynacast:
         Nothing is told of a track that is muted. When it is unmuted, what is wanted then is told anew.
         """
         known = self._known[track.sid]
-        demand = known.demand
-        demand.want(track.wanted_quality(), now)
+        for mime, wanted in track.wanted_qualities().items():
+            if mime not in known.demands:
+                known.demands[mime] = LayerDemand(now, begun=mime in track.receivers)
+            known.demands[mime].want(wanted, now)
         if known.was_muted and not track.muted:
-            demand.tell_again()
+            known.tell_again()
         known.was_muted = track.muted
         if track.muted:
             return float("inf")
-        before = demand.allowed
-        if demand.take_due(now):
-            track.receiver.layers.expect([quality for quality in Quality if before < quality <= demand.allowed])
-            self._tell(_update(track, demand.allowed))
-        due = demand.next_timeout()
-        return float("inf") if due is None else due
+        before = {mime: demand.allowed for mime, demand in known.demands.items()}
+        due = [demand for demand in known.demands.values() if demand.take_due(now)]
+        if due:
+            for mime, receiver in track.receivers.items():
+                allowed = known.demands[mime].allowed
+                receiver.layers.expect([quality for quality in Quality if before[mime] < quality <= allowed])
+            self._tell(_update(track, known.demands))
+        times = (demand.next_timeout() for demand in known.demands.values())
+        return min((time for time in times if time is not None), default=float("inf"))
 
 
-def _new(track: MediaTrack, now: float) -> _Known:
-    return _Known(LayerDemand(now), was_muted=track.muted)
+def _update(track: MediaTrack, demands: Mapping[str, LayerDemand]) -> rtc.SignalResponse:
+    """Return the message in both its forms: of the first codec, and of each that was ever wanted.
 
-
-def _update(track: MediaTrack, allowed: int) -> rtc.SignalResponse:
-    """Return the message in both its forms: of the track, and of its codec by the name that clients give it."""
-    qualities = [
-        rtc.SubscribedQuality(quality=named, enabled=quality <= allowed) for quality, named in _QUALITIES.items()
+    Clients know codecs by their names alone, and begin to send one when it is first named so.
+    """
+    codecs = [
+        rtc.SubscribedCodec(codec=mime.partition("/")[2].lower(), qualities=_qualities(demands[mime].allowed))
+        for mime in track.mimes
+        if mime in track.receivers or demands[mime].is_told
     ]
-    codec = track.codec.mime.partition("/")[2].lower()
     return rtc.SignalResponse(
         subscribed_quality_update=rtc.SubscribedQualityUpdate(
-            track_sid=track.sid,
-            subscribed_qualities=qualities,
-            subscribed_codecs=[rtc.SubscribedCodec(codec=codec, qualities=qualities)],
+            track_sid=track.sid, subscribed_qualities=codecs[0].qualities, subscribed_codecs=codecs
         )
     )
+
+
+def _qualities(allowed: int) -> list[rtc.SubscribedQuality]:
+    return [rtc.SubscribedQuality(quality=named, enabled=quality <= allowed) for quality, named in _QUALITIES.items()]

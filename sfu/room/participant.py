@@ -376,6 +376,10 @@ class Participant:
         """Tell everybody, and end their subscriptions."""
         self._room.track_unpublished(self, publication)
 
+    def track_changed(self, publication: Publication) -> None:  # noqa: ARG002 - a protocol's
+        """Tell everybody."""
+        self._room.news.changed(self)
+
     def cannot_decode(self, track: MediaTrack) -> None:
         """Have the client told that it does not get a track."""
         self.reconciler.cannot_decode(track)

@@ -141,17 +141,17 @@ class Peer:
         silence = Silence(_CLOCK_RATES[kind])
         return self._new_down_track(silence, kind, stream_id, track_id, outlives=True)
 
-    def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, mime: str) -> bool:
-        """Send with the numbers that the section agreed on. False if it did not agree on this codec."""
-        codec = next((codec for codec in transceiver.codecs if codec.mime == mime), None)
+    def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, track: MediaTrack) -> Source | None:
+        """Send with the numbers that the section agreed on. Return what is to feed it; None: it agreed on no codec."""
+        codec = track.codec_for(transceiver.codecs)
         if codec is None or not transceiver.current_direction.sends:
-            return False
+            return None
         down_track.bind(
             payload_type=codec.payload_type,
             abs_send_time_id=transceiver.extensions.get(ABS_SEND_TIME),
             rtx_payload_type=codec.rtx_payload_type,
         )
-        return True
+        return track.source_of(codec.mime)
 
     def explain_missing_media(self) -> str:
         """Say, for the log, what was offered, what came of it, and which key to look at."""

@@ -74,15 +74,8 @@ class TrackListener(Protocol):
     def track_unpublished(self, publication: "Publication") -> None:
         """Its media is gone for good."""
 
-
-@dataclass(slots=True)
-class PendingTrack:
-    """A track that was announced; `info` is what the client was told of it."""
-
-    cid: str
-    codec_cids: frozenset[str]
-    mimes: tuple[str, ...]
-    info: models.TrackInfo
+    def track_changed(self, publication: "Publication") -> None:
+        """It comes in another codec too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -91,8 +84,27 @@ class Publication:
 
     info: models.TrackInfo
     media: MediaTrack
-    sdp_track_id: str
     cid: str
+
+
+@dataclass(slots=True)
+class PendingTrack:
+    """A track that was announced; `info` is what the client was told of it. Or another codec of a `publication`."""
+
+    cid: str
+    codec_cids: frozenset[str]
+    mimes: tuple[str, ...]
+    info: models.TrackInfo
+    publication: Publication | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSection:
+    """A section in which the client sends a publication, in one of its codecs."""
+
+    publication: Publication
+    receiver: Receiver
+    sdp_track_id: str
 
 
 class Publisher:
@@ -109,7 +121,7 @@ class Publisher:
         self._listener = listener
         self._gone = Totals()
         self._pending: dict[str, PendingTrack] = {}
-        self._by_mid: dict[Mid, Publication] = {}
+        self._by_mid: dict[Mid, PublishedSection] = {}
         self.demand = Notifier()
         """What is wanted of a video track may have changed: somebody wants more of it, or less, or it is new or muted."""
         self._taken_back: set[str] = set()  # SDP's ids of tracks that the client still describes
@@ -125,17 +137,16 @@ class Publisher:
             raise RefusedError(rtc.RequestResponse.NOT_ALLOWED, f"not allowed to publish a track from {source}")
         if request.type not in _KINDS:
             raise RefusedError(rtc.RequestResponse.UNSUPPORTED_TYPE, "tracks are audio or video")
-        if request.sid:
-            raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track to add a codec to")
         if (pending := self._pending.get(request.cid)) is not None:
             return pending.info  # asked again by a client that has come back, and may have missed the answer
+        if request.sid:
+            return self._add_codec(request)
         if any(known.cid == request.cid for known in self.publications.values()):
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "a track with this cid is published already")
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
         self._taken_back.discard(request.cid)
-        enabled = [codec.mime for codec in self.peer.receives.codecs(_KINDS[request.type])]
-        info = _track_info(request, self._new_sid(request), enabled)
+        info = _track_info(request, self._new_sid(request), self._enabled(request))
         self._pending[request.cid] = PendingTrack(
             request.cid,
             frozenset(codec.cid for codec in request.simulcast_codecs if codec.cid),
@@ -143,6 +154,28 @@ class Publisher:
             info,
         )
         return info
+
+    def _add_codec(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
+        """Take the announcement that a published track will come in another codec too. Raises RefusedError."""
+        publication = self.publications.get(TrackSid(request.sid))
+        if publication is None:
+            raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track to add a codec to")
+        if len(self._pending) >= MAX_PENDING_TRACKS:
+            raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
+        info, enabled = publication.info, self._enabled(request)
+        mimes = []
+        for codec in request.simulcast_codecs:
+            mime = _enabled_mime(codec.codec, enabled, is_audio=False)
+            if not publication.media.comes_in(mime):
+                _announce_codec(info, mime, codec, _by_quality(codec.layers or request.layers))
+                mimes.append(mime)
+        if mimes:
+            cids = frozenset(codec.cid for codec in request.simulcast_codecs)
+            self._pending[request.cid] = PendingTrack(request.cid, cids, tuple(mimes), info, publication)
+        return info
+
+    def _enabled(self, request: rtc.AddTrackRequest) -> list[str]:
+        return [codec.mime for codec in self.peer.receives.codecs(_KINDS[request.type])]
 
     def knows(self, sid: TrackSid) -> bool:
         """Whether a track of this id has been announced or published, and not withdrawn."""
@@ -168,11 +201,11 @@ class Publisher:
     def take_back(self, grant: VideoGrant) -> list[TrackSid]:
         """Unpublish what `grant` does not allow, and forget what was announced of it; return what was published."""
         self._pending = {cid: each for cid, each in self._pending.items() if _allows(grant, each.info)}
-        forbidden = [(mid, each) for mid, each in self._by_mid.items() if not _allows(grant, each.info)]
-        for mid, publication in forbidden:
-            self._taken_back.add(publication.sdp_track_id)
-            self._unpublish(mid, publication)
-        return [publication.media.sid for _, publication in forbidden]
+        forbidden = [each for each in self.publications.values() if not _allows(grant, each.info)]
+        self._taken_back |= {each.sdp_track_id for each in self._by_mid.values() if each.publication in forbidden}
+        for publication in forbidden:
+            self._unpublish(publication)
+        return [publication.media.sid for publication in forbidden]
 
     def prepare_answer(self) -> None:
         """Choose, between an offer and its answer, the codec of each track.
@@ -183,7 +216,7 @@ class Publisher:
         for transceiver in self._sending():
             known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
             if known is not None and known.sdp_track_id == _track_id(transceiver):
-                mimes: tuple[str, ...] = (known.media.codec.mime,)
+                mimes: tuple[str, ...] = (known.receiver.codec.mime,)
             else:
                 pending = self._match(transceiver)
                 mimes = () if pending is None else pending.mimes
@@ -195,19 +228,19 @@ class Publisher:
         """Publish and unpublish as the last description says; also once an announcement has come late."""
         self._taken_back &= {_track_id(transceiver) for transceiver in self.peer.negotiation.transceivers}
         present = {transceiver.mid: transceiver for transceiver in self._sending() if transceiver.mid is not None}
-        for mid, publication in list(self._by_mid.items()):
+        for mid, section in list(self._by_mid.items()):
             transceiver = present.get(mid)
-            if transceiver is None or _track_id(transceiver) != publication.sdp_track_id:
-                self._unpublish(mid, publication)
+            if transceiver is None or _track_id(transceiver) != section.sdp_track_id:
+                self._end_section(mid)
             else:
-                self._receive(transceiver, publication.media.receiver)
+                self._receive(transceiver, section.receiver)
         for mid, transceiver in present.items():
             if mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
                 self._publish(mid, transceiver, pending)
 
     def totals(self) -> Totals:
         """Sum up what came in, of tracks that are gone too."""
-        return sum((publication.media.receiver.totals() for publication in self.publications.values()), self._gone)
+        return sum((section.receiver.totals() for section in self._by_mid.values()), self._gone)
 
     def withdraw(self) -> None:
         """Take back everything at once; whoever leaves tells of it in its own way."""
@@ -240,15 +273,35 @@ class Publisher:
             return
         assert transceiver.remote_track is not None, "the client sends here"
         del self._pending[pending.cid]
+        receiver = self._new_receiver(mid, transceiver, pending)
+        publication = pending.publication
+        if publication is None:
+            sid, backups = TrackSid(pending.info.sid), self._spelt(pending.mimes)
+            media = MediaTrack(sid, self._sid, self._identity, mid, receiver, backups=backups)
+            media.muted = pending.info.muted
+            publication = self.publications[media.sid] = Publication(pending.info, media, pending.cid)
+        self._by_mid[mid] = PublishedSection(publication, receiver, _track_id(transceiver))
+        self._receive(transceiver, receiver)
+        self.demand.notify()
+        if pending.publication is None:
+            self._listener.track_published(publication)
+        else:
+            publication.media.add_receiver(receiver)
+            self._listener.track_changed(publication)
+
+    def _new_receiver(self, mid: Mid, transceiver: Transceiver, pending: PendingTrack) -> Receiver:
+        """Make what takes a section for a track, and add to what is told of it what the description has settled."""
+        assert transceiver.remote_track is not None, "the client sends here"
         codec = transceiver.codecs[0]
         names = map(encoding_name, transceiver.remote_track.encodings)
         rids = tuple(name for name in names if name is not None)
+        _describe_media(pending.info, mid, codec.mime, rids, is_first=pending.publication is None)
         layers = TrackLayers(
             rids,
             [(layer.width, layer.height) for layer in pending.info.layers],
             is_screen_share=pending.info.source in _SCREEN_SOURCES,
         )
-        receiver = Receiver(
+        return Receiver(
             codec,
             transceiver.kind,
             layers,
@@ -256,14 +309,6 @@ class Publisher:
             audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
             demand_changed=self.demand.notify,
         )
-        media = MediaTrack(TrackSid(pending.info.sid), self._sid, self._identity, mid, receiver)
-        media.muted = pending.info.muted
-        _describe_media(pending.info, mid, codec.mime, rids)
-        publication = Publication(pending.info, media, _track_id(transceiver), pending.cid)
-        self._by_mid[mid] = self.publications[media.sid] = publication
-        self._receive(transceiver, receiver)
-        self.demand.notify()
-        self._listener.track_published(publication)
 
     def _receive(self, transceiver: Transceiver, receiver: Receiver) -> None:
         """Take what comes in a section for a track, and tell the client's bandwidth estimate when it came."""
@@ -272,13 +317,32 @@ class Publisher:
         )
         self.peer.media.receive_from(incoming_section(transceiver), receiver, transport_cc_id=number_id)
 
-    def _unpublish(self, mid: Mid, publication: Publication) -> None:
-        del self._by_mid[mid]
+    def _end_section(self, mid: Mid) -> None:
+        """A section sends its track no more: with the first that it came in, the track is gone."""
+        section = self._by_mid[mid]
+        publication = section.publication
+        if section.receiver is publication.media.receiver:
+            self._unpublish(publication)
+            return
+        self._forget_section(mid)
+        publication.media.remove_receiver(section.receiver)
+
+    def _unpublish(self, publication: Publication) -> None:
         del self.publications[publication.media.sid]
-        self._gone += publication.media.receiver.totals()
-        self.peer.media.stop_receiving(mid)
+        self._pending = {cid: each for cid, each in self._pending.items() if each.publication is not publication}
+        for mid in [mid for mid, each in self._by_mid.items() if each.publication is publication]:
+            self._forget_section(mid)
         self._listener.track_unpublished(publication)
-        publication.media.receiver.close()
+        publication.media.close()
+
+    def _spelt(self, mimes: Iterable[str]) -> list[str]:
+        """Return MIME types of video as descriptions spell them."""
+        spellings = {codec.mime.lower(): codec.mime for codec in self.peer.receives.video}
+        return [spellings[mime.lower()] for mime in mimes if mime.lower() in spellings]
+
+    def _forget_section(self, mid: Mid) -> None:
+        self._gone += self._by_mid.pop(mid).receiver.totals()
+        self.peer.media.stop_receiving(mid)
 
     def _new_sid(self, request: rtc.AddTrackRequest) -> TrackSid:
         letters = _KIND_LETTERS[request.type] + _SOURCE_LETTERS.get(request.source, "")
@@ -366,13 +430,23 @@ def _opus_wishes(info: models.TrackInfo) -> str:
     return ";".join(wishes)
 
 
-def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid, ...]) -> None:
+def _announce_codec(
+    info: models.TrackInfo, mime: str, codec: rtc.SimulcastCodec, layers: Iterable[models.VideoLayer]
+) -> None:
+    """Add to what others are told of a track that it will come in another codec, which may have been named before."""
+    known = next((each for each in info.codecs if each.mime_type.lower() == mime.lower()), None) or info.codecs.add()
+    known.CopyFrom(_codec_info(mime, codec.cid, list(layers) or known.layers))
+
+
+def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid, ...], *, is_first: bool) -> None:
     """Add to what others are told what the description has settled: the codec, the section and the layers' names.
 
-    The codec need not be one that was announced: a browser that cannot encode those takes another.
+    The codec need not be one that was announced: a browser that cannot encode those takes another. The one that comes
+    first is that of the track as such.
     """
-    info.mime_type = mime
-    info.mid = mid
+    if is_first:
+        info.mime_type = mime
+        info.mid = mid
     codec = next((each for each in info.codecs if each.mime_type.lower() in {mime.lower(), ""}), None)
     if codec is None:
         codec = info.codecs.add()
@@ -380,6 +454,6 @@ def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid
     codec.mime_type = mime
     codec.mid = mid
     by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
-    for layer in (*info.layers, *codec.layers):
+    for layer in (*(info.layers if is_first else ()), *codec.layers):
         layer.spatial_layer = _SPATIAL_LAYERS[layer.quality] if len(info.layers) == _MAX_QUALITY_LAYERS else 0
         layer.rid = by_layer.get(layer.spatial_layer, "")

@@ -10,7 +10,7 @@ from livekit.protocol import models, rtc
 from sfu.media.downtrack import DownTrack
 from sfu.media.dynacast import NOTHING
 from sfu.media.quality import BEST, WINDOW_SECONDS, Rating, TrackScore, mean_opinion, rate
-from sfu.media.track import MediaTrack
+from sfu.media.receiver import Receiver
 from sfu.model import ParticipantSid
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Qualities:
 
     def __init__(self, people: Callable[[], Iterable["Participant"]]) -> None:
         self._people = people
-        self._published: dict[MediaTrack, TrackScore] = {}
+        self._published: dict[Receiver, TrackScore] = {}
         self._subscribed: dict[DownTrack, _Subscribed] = {}
         self._scores: dict[ParticipantSid, float] = {}
         self._told: dict[ParticipantSid, dict[ParticipantSid, Rating]] = {}
@@ -76,18 +76,19 @@ class Qualities:
             if number % MEASURED_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _look_at_published(self, person: "Participant", known: dict[MediaTrack, TrackScore]) -> Iterable[float]:
+    def _look_at_published(self, person: "Participant", known: dict[Receiver, TrackScore]) -> Iterable[float]:
         is_silent = trio.current_time() - person.publisher.peer.heard_at > WINDOW_SECONDS
         for publication in person.publisher.publications.values():
             track = publication.media
-            score = self._published[track] = known.get(track) or TrackScore(track.kind)
-            allowed = person.dynacast.allowed(track.sid)
-            counts = track.receiver.counts(allowed)
-            if track.muted or allowed == NOTHING or not counts.expected:
-                score.rest(is_peer_silent=is_silent)
-            else:
-                score.count(counts, is_peer_silent=is_silent)
-            yield score.value
+            for mime, receiver in track.receivers.items():
+                score = self._published[receiver] = known.get(receiver) or TrackScore(track.kind)
+                allowed = person.dynacast.allowed(track.sid, mime)
+                counts = receiver.counts(allowed)
+                if track.muted or allowed == NOTHING or not counts.expected:
+                    score.rest(is_peer_silent=is_silent)
+                else:
+                    score.count(counts, is_peer_silent=is_silent)
+                yield score.value
 
     def _look_at_subscribed(self, person: "Participant", known: dict[DownTrack, _Subscribed]) -> Iterable[float]:
         for subscription in person.subscriber.subscriptions.values():

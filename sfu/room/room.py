@@ -192,7 +192,7 @@ class Room:
         self.news.changed(participant)
         for publication in publications:
             self._withdraw(publication.media)
-            publication.media.receiver.close()
+            publication.media.close()
             self.environment.tell(TrackUnpublished(self, participant, publication.info))
         left = ParticipantLeft if participant.has_been_active else ParticipantAborted
         self.environment.tell(left(self, participant))

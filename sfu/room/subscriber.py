@@ -119,7 +119,7 @@ class Subscriber:
     def _give_section(self, subscription: Subscription, transceiver: Transceiver) -> None:
         transceiver.direction = Direction.SENDRECV if transceiver.direction.receives else Direction.SENDONLY
         transceiver.local_track = subscription.local_track
-        transceiver.preferred_mimes = (subscription.track.codec.mime,)
+        transceiver.preferred_mimes = subscription.track.mimes
         subscription.transceiver = transceiver
 
     def _bind_agreed(self) -> None:
@@ -128,8 +128,11 @@ class Subscriber:
             transceiver = subscription.transceiver
             if transceiver is None or subscription.down_track.bound:
                 continue
-            if not self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track.codec.mime):
+            source = self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track)
+            if source is None:
                 self._give_up(subscription)
+            elif source is not subscription.down_track.source:
+                subscription.down_track.set_source(source)
         self._tell_flowing()
 
     def _give_up(self, subscription: Subscription) -> None:
@@ -227,9 +230,10 @@ class AnsweringSubscriber(Subscriber):
     def prepare_answer(self) -> None:
         """Give idle sections of the offer to tracks that wait for one."""
         for subscription in self._waiting():
-            kind, mime = subscription.track.kind, subscription.track.codec.mime
-            free = [each for each in self.peer.negotiation.transceivers if each.kind is kind and self._is_free(each)]
-            fitting = [each for each in free if any(codec.mime == mime for codec in each.codecs)]
+            track = subscription.track
+            sections = self.peer.negotiation.transceivers
+            free = [each for each in sections if each.kind is track.kind and self._is_free(each)]
+            fitting = [each for each in free if track.codec_for(each.codecs) is not None]
             if fitting:
                 self._give_section(subscription, fitting[0])
             elif free:

@@ -60,9 +60,9 @@ class SlotSubscriber(Subscriber):
         slot.subscription = self.subscriptions[track.sid] = subscription
         slot.down_track.set_pause(Pause.MUTED, paused=track.muted)
         with self.peer.connection.endpoint.batch():
-            self.peer.bind_down_track(slot.down_track, slot.transceiver, track.codec.mime)
+            source = self.peer.bind_down_track(slot.down_track, slot.transceiver, track)
             apply_settings(settings, slot.down_track)
-            slot.down_track.set_source(track.receiver)
+            slot.down_track.set_source(source)
         self._tell_flowing()
 
     def unsubscribe(self, sid: TrackSid) -> None:
@@ -110,7 +110,7 @@ class SlotSubscriber(Subscriber):
             for slot in self._slots
             if slot.subscription is None
             and slot.transceiver.kind is track.kind
-            and any(codec.mime == track.codec.mime for codec in slot.transceiver.codecs)
+            and track.codec_for(slot.transceiver.codecs) is not None
         ]
 
         def strangeness(slot: Slot) -> int:

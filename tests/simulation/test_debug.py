@@ -31,7 +31,7 @@ async def test_a_room_is_shown_with_what_everybody_publishes_and_is_sent_and_why
             audio.sid: ("MICROPHONE", "audio/opus"),
             video.sid: ("CAMERA", "video/VP8"),
         }
-        (stream,) = published[audio.sid]["received"]["streams"].values()
+        (stream,) = published[audio.sid]["received"]["audio/opus"]["streams"].values()
         assert stream["reception"]["packets"] >= 5
         sent = people["bob"]["is_sent"]
         assert (sent[audio.sid]["publisher"], sent[audio.sid]["sent"]["paused"]) == ("alice", [])

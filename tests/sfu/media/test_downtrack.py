@@ -151,7 +151,7 @@ def test_a_closed_down_track_never_sends_again() -> None:
 
 def test_the_end_of_a_track_closes_all_its_down_tracks() -> None:
     track = Track()
-    track.receiver.close()
+    MediaTrack(TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), track.receiver).close()
     assert track.receiver.down_tracks == []
     assert paused(track) == {"CLOSED"}
 

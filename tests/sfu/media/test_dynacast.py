@@ -71,6 +71,20 @@ def test_who_may_have_missed_it_is_told_again_without_delay() -> None:
     assert not demand.take_due(1.0)
 
 
+def test_of_a_codec_that_was_never_asked_for_nothing_is_told() -> None:
+    demand = LayerDemand(0.0, begun=False)
+    demand.want(NOTHING, 0.0)
+    demand.tell_again()
+    assert not demand.take_due(20.0)
+    assert not demand.is_told
+    demand.want(LOW, 21.0)
+    assert demand.take_due(21.0)
+    demand.want(NOTHING, 22.0)
+    demand.tell_again()
+    assert demand.take_due(22.0)
+    assert demand.allowed == NOTHING
+
+
 @given(st.lists(st.tuples(st.floats(0.01, 8.0), st.integers(NOTHING, HIGH)), min_size=1, max_size=30))
 def test_nobody_waits_for_more_than_is_allowed_and_in_the_end_no_more_is_allowed_than_wanted(
     steps: list[tuple[float, int]],

@@ -1,0 +1,114 @@
+"""A track in several codecs: who gets which, and what is sent meanwhile."""
+
+import pytest
+
+from rtp.packet import parse_header
+from rtp.sdp.codecs import Codec, MediaKind
+from rtp.units import Mid, Ssrc
+from sfu.media.downtrack import DownTrack
+from sfu.media.dynacast import NOTHING
+from sfu.media.layers import TrackLayers
+from sfu.media.receiver import Receiver
+from sfu.media.simulcast import Quality
+from sfu.media.track import MediaTrack
+from sfu.model import Identity, ParticipantSid, TrackSid
+from tests.sfu.in_trio import in_trio
+from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, VP8, Source
+from tests.sfu.media.rig import Connection
+
+H264 = Codec("video/H264", 108, 90_000)
+SPS = b"\x67\x42\xe0\x1f"
+OUT = Ssrc(77)
+
+
+class Backed:
+    """A track that comes in H.264, for which VP8 can be asked, with one subscriber."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.changes = 0
+        self.first = self.receiver(H264)
+        self.media = MediaTrack(
+            TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), self.first, backups=["video/VP8"]
+        )
+        self.connection = Connection()
+        self.down_track = DownTrack(self.first, self.connection, OUT, first_sequence=0)
+
+    def receiver(self, codec: Codec) -> Receiver:
+        def changed() -> None:
+            self.changes += 1
+
+        return Receiver(codec, MediaKind.VIDEO, TrackLayers(), lambda: None, demand_changed=changed)
+
+    def get(self, codec: Codec) -> None:
+        """Bind the subscriber to a codec."""
+        self.down_track.bind(payload_type=codec.payload_type, abs_send_time_id=None)
+        self.down_track.set_source(self.media.source_of(codec.mime))
+
+    def feed(self, receiver: Receiver, source: Source, *packets: bytes) -> None:
+        for packet in packets:
+            self.now += 0.02
+            stream = receiver.streams.get(Ssrc(source.ssrc)) or receiver.add_stream(Ssrc(source.ssrc), None)
+            receiver.receive(stream, packet, parse_header(packet), self.now)
+
+    @property
+    def sent(self) -> list[tuple[int, int]]:
+        """The numbers and payload types that the subscriber got."""
+        return [(packet.index, packet.header.payload_type) for packet in self.connection.sent(OUT)]
+
+
+@pytest.mark.parametrize(
+    ("agreed", "chosen"),
+    [((VP8, H264), H264), ((H264,), H264), ((VP8,), VP8), ((Codec("video/AV1", 35, 90_000),), None), ((), None)],
+)
+def test_a_subscriber_gets_the_first_codec_that_it_has_agreed_to(
+    agreed: tuple[Codec, ...], chosen: Codec | None
+) -> None:
+    assert Backed().media.codec_for(agreed) == chosen
+
+
+@in_trio
+def test_a_codec_that_is_awaited_is_wanted_and_fed_from_its_first_key_frame_on() -> None:
+    backed = Backed()
+    assert backed.media.wanted_qualities() == {"video/H264": NOTHING, "video/VP8": NOTHING}
+    backed.get(VP8)
+    assert backed.changes
+    assert backed.media.wanted_qualities() == {"video/H264": NOTHING, "video/VP8": Quality.HIGH}
+    backup, source = backed.receiver(VP8), Source(6, VP8)
+    backed.media.add_receiver(backup)
+    assert backed.media.wanted_qualities() == {"video/H264": NOTHING, "video/VP8": Quality.HIGH}
+    backed.feed(backed.first, Source(5, H264), Source(5, H264).next(SPS))
+    backed.feed(backup, source, source.next(DELTA_FRAME), source.next(KEY_FRAME), source.next(DELTA_FRAME))
+    assert backed.sent == [(0, VP8.payload_type), (1, VP8.payload_type)]
+
+
+@in_trio
+def test_who_is_moved_to_another_codec_goes_on_without_a_gap_in_its_numbers() -> None:
+    backed = Backed()
+    backup, source, other = backed.receiver(VP8), Source(5, H264), Source(6, VP8)
+    backed.media.add_receiver(backup)
+    backed.get(H264)
+    backed.feed(backed.first, source, source.next(SPS), source.next(b"\x41"))
+    backed.get(VP8)
+    backed.feed(backed.first, source, source.next(b"\x41"))
+    backed.feed(backup, other, other.next(KEY_FRAME), other.next(DELTA_FRAME))
+    backed.get(H264)
+    backed.feed(backed.first, source, source.next(b"\x41"), source.next(SPS))
+    assert [index for index, _ in backed.sent] == [0, 1, 2, 3, 4]
+    assert [kind for _, kind in backed.sent] == [108, 108, 96, 96, 108]
+
+
+@in_trio
+def test_a_codec_that_ends_is_awaited_again_and_the_mute_state_holds_for_all() -> None:
+    backed = Backed()
+    backup = backed.receiver(VP8)
+    backed.media.add_receiver(backup)
+    backed.get(VP8)
+    backed.media.remove_receiver(backup)
+    assert backup.down_tracks == []
+    assert backed.media.wanted_qualities()["video/VP8"] == Quality.HIGH
+    backed.media.set_muted(muted=True)
+    assert backed.down_track.statistics().paused == {"MUTED"}
+    backed.media.close()
+    assert backed.down_track.statistics().paused == {"MUTED", "CLOSED"}
+    assert backed.media.wanted_qualities() == {"video/H264": NOTHING, "video/VP8": NOTHING}
