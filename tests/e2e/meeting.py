@@ -110,7 +110,11 @@ class Participant:
         self._invitation = invitation
 
     async def join(self, **options: object) -> None:
-        """Join, for the first time or again, and wait for the connection. Pages take `adaptive` for adaptive streams, and `dynacast`."""
+        """Join, for the first time or again, and wait for the connection.
+
+        Pages take `adaptive` for adaptive streams, `dynacast`, and the MIME type of a codec that they can do `without`: they
+        do not receive it, on a single connection.
+        """
         await self._call("join", **self._invitation, **options)
 
     async def publish(self, **options: object) -> None:

@@ -98,10 +98,25 @@ async function openVoice() {
   return gain.gain;
 }
 
+/** Offer to receive video in all codecs but one. */
+function refuse(mime) {
+  const { addTransceiver } = RTCPeerConnection.prototype;
+  const { codecs } = RTCRtpReceiver.getCapabilities("video");
+  RTCPeerConnection.prototype.addTransceiver = function (...args) {
+    const transceiver = addTransceiver.apply(this, args);
+    const [kind, init] = args;
+    if (kind === "video" && init?.direction === "recvonly") {
+      transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => mimeType !== mime));
+    }
+    return transceiver;
+  };
+}
+
 globalThis.participant = {
   ...data.calls,
 
-  async join({ url, token, layout, adaptive, dynacast }) {
+  async join({ url, token, layout, adaptive, dynacast, without }) {
+    if (without) refuse(without);
     room = new Room({ adaptiveStream: adaptive, dynacast, ...(layout === "dual" && { singlePeerConnection: false }) });
     reason = null;
     reconnections = 0;
