@@ -1,4 +1,7 @@
-"""Measure the server: `python -m bench [NAME…]` runs all loads, or those whose names are given, three times each."""
+"""Measure the server: `python -m bench [NAME…]` runs all loads, or those whose names are given, three times each.
+
+The long ones run if they are named, and once.
+"""
 
 import json
 import os
@@ -10,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.loads import Data, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting
+from bench.loads import Crowd, Data, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting, Turnover
 from bench.messages import BULK_BYTES, LOSSY_BYTES
 from bench.processes import RESULTS
 
@@ -31,6 +34,12 @@ LOADS: Final[dict[str, Load]] = {
     "join-at-once": JoinsAtOnce(),
     "idle-two": Idlers(single=False),
     "idle-one": Idlers(single=True),
+    "crowd": Crowd(1000),
+}
+
+LONG_LOADS: Final[dict[str, Load]] = {
+    "turnover": Turnover("full", 5_000),
+    "turnover-by-signal": Turnover("signal", 100_000),
 }
 
 
@@ -95,18 +104,28 @@ ROWS: Final = (
     Row("idle-two", "empty_mib", "resident memory, empty, MiB", 46),
     Row("idle-two", "participant_kib", "  per idle participant, two connections, KiB", 879, 320),
     Row("idle-one", "participant_kib", "  per idle participant, one connection, KiB", None, 200),
+    Row("crowd", "cpu_seconds", "1,000 joins to one room: CPU s of both sides", None, 30),
+    Row("crowd", "kilobytes", "  signal messages of each, KB", None, 400),
+    Row("crowd", "known_after_seconds", "  the last is known to everybody after, s", None, 4),
+    Row("turnover", "cpu_ms", "5,000 visits: CPU ms of both sides"),
+    Row("turnover", "grown_kib", "  resident memory, grown since the first tenth, KiB", None, 1024),
+    Row("turnover", "grown_objects", "  objects", None, 0),
+    Row("turnover-by-signal", "cpu_ms", "100,000 visits by signal alone: CPU ms"),
+    Row("turnover-by-signal", "grown_kib", "  resident memory, grown since the first tenth, KiB", None, 1024),
+    Row("turnover-by-signal", "grown_objects", "  objects", None, 0),
     Row("idle-two", "server_percent", "100 idle participants, two connections: % of a core", 4.75, 4),
     Row("idle-one", "server_percent", "100 idle participants, one connection: % of a core", None, 4),
 )
 
 
 def main(names: list[str]) -> None:
-    loads = {name: LOADS[name] for name in names or LOADS}
+    loads = {name: (LOADS | LONG_LOADS)[name] for name in names or LOADS}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in loads}
     for number in range(RUNS):
         for name, load in loads.items():
-            print(f"{name}: {number + 1} of {RUNS}", file=sys.stderr)
-            runs[name].append(load.measure())
+            if not number or name not in LONG_LOADS:
+                print(f"{name}: {number + 1} of {RUNS}", file=sys.stderr)
+                runs[name].append(load.measure())
     medians = {name: {figure: median(run[figure] for run in each) for figure in each[0]} for name, each in runs.items()}
     print_table(medians)
     file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"

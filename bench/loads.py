@@ -181,6 +181,31 @@ class Idlers:
             }
 
 
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """People come to one room and publish nothing; all in one process, in memory."""
+
+    people: int
+
+    def measure(self) -> dict[str, float]:
+        """Return what the joins cost both sides, how much was said, and when everybody knew everybody."""
+        with run("crowd", str(self.people)) as crowd:
+            return crowd.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Turnover:
+    """People come and go, one after the other: "full", or by "signal" alone; all in one process, in memory."""
+
+    kind: str
+    visits: int
+
+    def measure(self) -> dict[str, float]:
+        """Return what a visit cost both sides, and what all but the first tenth left in memory."""
+        with run("turnover", self.kind, str(self.visits)) as turnover:
+            return turnover.read()
+
+
 def watch_media(
     server: Process, publisher: Process, subscribers: Process, others: Sequence[Process] = ()
 ) -> dict[str, float]:

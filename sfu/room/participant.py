@@ -82,6 +82,8 @@ class Participant:
         self.joined_at = environment.wall()
         self.state: models.ParticipantInfo.State = models.ParticipantInfo.JOINING
         self.version = 0
+        self.news = models.ParticipantInfo()
+        """What others are told of the participant: kept by the room's news, since each who joins is told of everybody."""
         self.is_publisher = False
         self.close_reason: CloseReason | None = None
         self.has_left = False

@@ -99,15 +99,8 @@ def reconnect_response(node_id: str, last_message_seq: int = 0) -> rtc.SignalRes
 
 def everybody(room: "Room", participant: "Participant") -> rtc.SignalResponse:
     """Return an update of all whom the participant may know of, itself included: who is not in it is gone."""
-    return rtc.SignalResponse(
-        update=rtc.ParticipantUpdate(
-            participants=[
-                participant_info(each)
-                for each in room.participants.values()
-                if each is participant or not each.is_hidden
-            ]
-        )
-    )
+    people = [each.news for each in room.participants.values() if each is participant or not each.is_hidden]
+    return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=people))
 
 
 def room_update(room: "Room") -> rtc.SignalResponse:
@@ -191,9 +184,7 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
             room=room_info(room),
             participant=info,
             other_participants=[
-                participant_info(other)
-                for other in room.participants.values()
-                if other is not participant and not other.is_hidden
+                other.news for other in room.participants.values() if other is not participant and not other.is_hidden
             ],
             server_version=COMPATIBLE_VERSION,
             server_info=server_info(room.environment.node_id),

@@ -41,9 +41,11 @@ class RawClient:
 
 
 @asynccontextmanager
-async def open_raw_client(house: House, token: str, path: str | None = None) -> AsyncIterator[RawClient]:
+async def open_raw_client(
+    house: House, token: str, path: str | None = None, host: str | None = None
+) -> AsyncIterator[RawClient]:
     """Join without any media, by hand, in the layout of two connections."""
-    async with await house.network.connect_tcp(house.new_host(), HTTP) as stream:
+    async with await house.network.connect_tcp(host or house.new_host(), HTTP) as stream:
         client = RawClient(stream)
         target = path or dual_path(auto_subscribe=True)
         await client.socket.open("server", target, [(b"Authorization", f"Bearer {token}".encode())])
