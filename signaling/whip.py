@@ -47,7 +47,7 @@ class WhipService:
             raise HttpError(403, "the token does not allow to publish")
         client = read_client_info(exchange.request)
         offer = await read_text(exchange)
-        tracks = offered_tracks(offer, capabilities.receive_without(unpublished_mimes(client)))
+        tracks = offered_tracks(offer, capabilities.without(capabilities.RECEIVE, unpublished_mimes(client)))
         for track in tracks:
             if not grant.may_publish_source(source := models.TrackSource.Name(track.source).lower()):
                 raise HttpError(403, f"the token does not allow to publish a {source}")

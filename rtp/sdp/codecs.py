@@ -21,19 +21,22 @@ class MediaKind(Enum):
 OPUS: Final = "audio/opus"
 RED: Final = "audio/red"
 H264: Final = "video/H264"
+H265: Final = "video/H265"
+PCMU: Final = "audio/PCMU"
+PCMA: Final = "audio/PCMA"
 
 _SPELLINGS: Final = {
     mime.lower(): mime
     for mime in (
         OPUS,
         RED,
-        "audio/PCMU",
-        "audio/PCMA",
+        PCMU,
+        PCMA,
         "audio/G722",
         "video/VP8",
         "video/VP9",
         H264,
-        "video/H265",
+        H265,
         "video/AV1",
     )
 }
@@ -153,6 +156,12 @@ def agree(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[Codec, ...]:
         for codec in theirs
         if codec.payload_type in agreed and (codec.mime != RED or set(codec.fmtp.split("/")) <= opus)
     )
+
+
+def carried_by_red(red: Codec, codecs: Sequence[Codec]) -> Codec | None:
+    """Return the codec that `red` carries, of those agreed beside it: what its format parameters name (RFC 2198 §5)."""
+    named = red.fmtp.partition("/")[0]
+    return next((codec for codec in codecs if str(codec.payload_type) == named), None)
 
 
 def prefer(codecs: Sequence[Codec], mimes: Sequence[str]) -> tuple[Codec, ...]:

@@ -5,10 +5,15 @@ from dataclasses import replace
 from typing import Final
 
 from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, TRANSPORT_CC
-from rtp.sdp.codecs import H264, Codec
+from rtp.sdp.codecs import H264, H265, PCMA, PCMU, RED, Codec
 from rtp.sdp.transceiver import Capabilities
 
 _OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", ("nack",), None)
+_RED: Final = Codec(RED, 63, 48000, 2, "111/111")
+"""What is lost of it is in the packets after it: nobody asks for it again."""
+_PCMU: Final = Codec(PCMU, 0, 8000)
+_PCMA: Final = Codec(PCMA, 8, 8000)
+_AUDIO: Final = (_OPUS, _RED, _PCMU, _PCMA)
 _VIDEO_FEEDBACK: Final = ("ccm fir", "nack", "nack pli")
 TRANSPORT_CC_FEEDBACK: Final = "transport-cc"
 """That the sender is told when each packet came, for its bandwidth estimate."""
@@ -23,11 +28,14 @@ def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
 _VP8: Final = Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97)
 _H264: Final = _h264(108, 1, 109)
 _H264_SINGLE_NAL: Final = _h264(125, 0, 126)
+_H265: Final = Codec(H265, 116, 90000, 1, "", _VIDEO_FEEDBACK, 117)
+"""Main profile, at any level (RFC 7798 §7.1)."""
 
 RECEIVE: Final = Capabilities(
-    audio=(_OPUS,),
+    audio=_AUDIO,
     video=tuple(
-        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback)) for codec in (_VP8, _H264, _H264_SINGLE_NAL)
+        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback))
+        for codec in (_VP8, _H264, _H264_SINGLE_NAL, _H265)
     ),
     audio_extensions=(MID, AUDIO_LEVEL),
     video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC),
@@ -35,8 +43,8 @@ RECEIVE: Final = Capabilities(
 """What a publisher may send us, best first. Repaired RIDs are understood so that retransmissions are known for what they are."""
 
 SEND: Final = Capabilities(
-    audio=(_OPUS,),
-    video=tuple(replace(codec, feedback=(*codec.feedback, "goog-remb")) for codec in (_VP8, _H264)),
+    audio=_AUDIO,
+    video=tuple(replace(codec, feedback=(*codec.feedback, "goog-remb")) for codec in (_VP8, _H264, _H265)),
     video_extensions=(ABS_SEND_TIME,),
 )
 """What subscribers get: whatever a publisher sends can go out as the codec here that has the same MIME type.
@@ -55,10 +63,10 @@ SEND_BESIDE_RECEIVING: Final = replace(
 later: libwebrtc in the Rust SDK then sends no audio levels, and refuses its own offer of simulcast for want of RIDs."""
 
 
-def receive_without(mimes: Collection[str]) -> Capabilities:
-    """Return what a publisher may send us who is not to use the codecs of these MIME types."""
+def without(capabilities: Capabilities, mimes: Collection[str]) -> Capabilities:
+    """Return the same for a client that is not to use the codecs of these MIME types."""
     return replace(
-        RECEIVE,
-        audio=tuple(codec for codec in RECEIVE.audio if codec.mime not in mimes),
-        video=tuple(codec for codec in RECEIVE.video if codec.mime not in mimes),
+        capabilities,
+        audio=tuple(codec for codec in capabilities.audio if codec.mime not in mimes),
+        video=tuple(codec for codec in capabilities.video if codec.mime not in mimes),
     )

@@ -192,7 +192,7 @@ class DownTrack:
         self.source = next_source
         self.row.pause()
         self._layer = None
-        self._splicer.forget_source()
+        self._splicer.forget_source(clock_rate=self.source.clock_rate)
         self._resender = Resender()
         self.source.attach(self)
         self.set_wish(self._wish)

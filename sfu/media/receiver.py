@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 import trio
 
@@ -13,10 +13,11 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension, parse_audio_level
 from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
 from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
-from rtp.packet import RtpHeader, payload_end
-from rtp.payload import h264, vp8
+from rtp.packet import RtpHeader, parse_header, payload_end
+from rtp.payload import h264, h265, vp8
+from rtp.payload.red import PRIMARY_HEADER_BYTES, enclose
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
-from rtp.sdp.codecs import H264, Codec, MediaKind
+from rtp.sdp.codecs import H264, H265, Codec, MediaKind
 from rtp.units import Rid, Ssrc
 from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
@@ -53,6 +54,13 @@ _UNFIT: Final[Mapping[Verdict, DropCause]] = {
     Verdict.SUSPECT: DropCause.SUSPECT,
     Verdict.EARLY: DropCause.PADDING,
 }
+
+
+class Format(Protocol):
+    """The track in another format than it is published in."""
+
+    def forward(self, packet: bytes, facts: PacketFacts) -> None:
+        """Send what a packet is in that format. Raises DecodeError."""
 
 
 class SourceStream:
@@ -111,7 +119,8 @@ class Receiver:
     Of several SSRCs of one layer the newest has it, until it says goodbye: what subscribers get as one stream comes from
     one. Which layer each subscriber gets is for its down track to say; this sees to it that they know of changes.
     `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
-    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does.
+    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does. Of RED,
+    `bare_payload_type` is that of frames which come without it, as libwebrtc sends what is too long to be repeated.
     `demand_changed` is called when `wanted_layer` may have changed; it does no more than take note.
     """
 
@@ -123,6 +132,7 @@ class Receiver:
         changed: Callable[[], None],
         *,
         audio_level_id: int | None = None,
+        bare_payload_type: int | None = None,
         demand_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.codec = codec
@@ -134,6 +144,9 @@ class Receiver:
         self.levels = AudioLevels(codec.clock_rate)
         self.demand_changed = demand_changed
         self._audio_level_id = audio_level_id
+        self._bare_payload_type = bare_payload_type
+        self.formats: list[Format] = []
+        """Others that the track is had in: all is given to them that is forwarded as it came."""
         self._asks_again = NACK in codec.feedback
         self._max_history = MAX_AUDIO_PACKETS if kind is MediaKind.AUDIO else MAX_VIDEO_PACKETS
         self._changed = changed
@@ -178,6 +191,9 @@ class Receiver:
             DecodeError: the packet's padding is longer than the packet, or a header extension is cut short.
         """
         end = payload_end(packet, header)
+        if header.payload_type == self._bare_payload_type and end > header.size:
+            packet = enclose(packet, header, self.codec.payload_type)
+            header, end = parse_header(packet), end + PRIMARY_HEADER_BYTES
         if is_resend and stream.reception.has_received(header.sequence):
             self._drops[DropCause.DUPLICATE] += 1
             return
@@ -206,6 +222,8 @@ class Receiver:
         )
         stream.history.put(sequence, packet, facts)
         self._fan_out.forward(packet, facts)
+        if self.formats:
+            self._convert(packet, facts)
         if starts:  # a late one helps only those who get its stream already
             for down_track in self.down_tracks:
                 if down_track.row.epoch == stream.epoch:
@@ -363,9 +381,19 @@ class Receiver:
                 return vp8.is_keyframe(head, descriptor), stream.vp8.read(descriptor)
             if self.codec.mime == H264:
                 return h264.is_keyframe(packet[start:end]), None
+            if self.codec.mime == H265:
+                return h265.is_keyframe(packet[start:end]), None
         except DecodeError:
             self._malformed += 1
         return False, None
+
+    def _convert(self, packet: bytes, facts: PacketFacts) -> None:
+        """Give those who get another format what the packet is in theirs."""
+        try:
+            for each in self.formats:
+                each.forward(packet, facts)
+        except DecodeError:
+            self._malformed += 1
 
     def _watch_for_gaps(
         self, stream: SourceStream, arrival: Arrival, now: float, *, is_keyframe: bool, is_resend: bool

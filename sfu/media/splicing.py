@@ -68,9 +68,13 @@ class StreamSplicer:
         """The source that was spliced last: its sender clock is asked for at the next splice."""
         return self._epoch
 
-    def forget_source(self) -> None:
-        """What comes next has nothing to do with what came: its epochs are called alike, and mean others."""
+    def forget_source(self, *, clock_rate: int) -> None:
+        """What comes next has nothing to do with what came: its epochs are called alike, and mean others.
+
+        Its clock may tick at another rate, in Hz: time goes on from where it was (RFC 7160 §4.1).
+        """
         self._epoch = None
+        self._clock_rate = clock_rate
 
     def splice(
         self,

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from rtp.sdp.codecs import Codec, MediaKind
+from rtp.sdp.codecs import OPUS, RED, Codec, MediaKind, carried_by_red
 from rtp.units import Mid
+from sfu.media.derived import DerivedSource
 from sfu.media.downtrack import DownTrack, Pause, Source, for_each_down_track
 from sfu.media.dynacast import NOTHING
 from sfu.media.receiver import Receiver
+from sfu.media.redundancy import RedUnwrapper, RedWrapper
 from sfu.media.silence import Silence
 from sfu.media.simulcast import Quality
 from sfu.model import Identity, ParticipantSid, TrackSid
@@ -16,7 +18,8 @@ class MediaTrack:
     """One published track. The receiver of the codec that it came in first lives as long as it does.
 
     `backups` are the MIME types of further codecs that its publisher can be asked for, best first. Who gets the track in
-    one of them is fed silence until it comes.
+    one of them is fed silence until it comes. `opus` is the publisher's Opus, where that can be had with redundancy (RED)
+    and without, whichever of the two comes. `is_stereo`: there are two channels in it.
     """
 
     def __init__(
@@ -28,6 +31,8 @@ class MediaTrack:
         receiver: Receiver,
         *,
         backups: Sequence[str] = (),
+        opus: Codec | None = None,
+        is_stereo: bool = False,
     ) -> None:
         self.sid = sid
         self.publisher_sid = publisher_sid
@@ -35,7 +40,10 @@ class MediaTrack:
         self.mid = mid
         self.receiver = receiver
         self.receivers = {receiver.codec.mime: receiver}
+        self.is_stereo = is_stereo
         self.muted = False
+        self._opus = opus
+        self._other_format: DerivedSource | None = None
         self._awaited = {
             mime: Silence(receiver.clock_rate, receiver.demand_changed)
             for mime in backups
@@ -59,20 +67,28 @@ class MediaTrack:
 
     @property
     def mimes(self) -> tuple[str, ...]:
-        """The MIME types of the codecs that it can be had in, best first."""
-        return tuple(dict.fromkeys([*self.receivers, *self._awaited]))
+        """The MIME types of the codecs that it can be had in, best first: what is lost of RED is in what follows."""
+        opus = () if self._opus is None else (RED, OPUS)
+        return tuple(dict.fromkeys([*opus, *self.receivers, *self._awaited]))
 
     def comes_in(self, mime: str) -> bool:
         """Whether it is published in a codec, spelt in any case."""
         return mime.lower() in {each.lower() for each in self.receivers}
 
     def codec_for(self, agreed: Sequence[Codec]) -> Codec | None:
-        """Return the codec that a subscriber gets it in, of those agreed with it; None if it can have it in none."""
-        by_mime = {codec.mime: codec for codec in reversed(agreed)}
+        """Return the codec that a subscriber gets it in, of those agreed with it; None if it can have it in none.
+
+        RED names the Opus in it by its payload type, which has to be the same for both sides.
+        """
+        by_mime = {
+            codec.mime: codec for codec in reversed(agreed) if codec.mime != RED or self._carries_ours(codec, agreed)
+        }
         return next((by_mime[mime] for mime in self.mimes if mime in by_mime), None)
 
     def source_of(self, mime: str) -> Source:
         """Return what feeds those who get it in this codec, one of `mimes`."""
+        if self._opus is not None and mime != self.codec.mime:
+            return self._other_format or self._convert(self._opus)
         return self.receivers.get(mime) or self._awaited[mime]
 
     def add_receiver(self, receiver: Receiver) -> None:
@@ -103,7 +119,7 @@ class MediaTrack:
         for mime, receiver in self.receivers.items():
             layer = receiver.wanted_layer()
             wanted[mime] = NOTHING if layer is None else receiver.layers.quality(layer)
-        return {mime: wanted[mime] for mime in self.mimes}
+        return {mime: wanted[mime] for mime in self.mimes if mime in wanted}
 
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""
@@ -111,6 +127,18 @@ class MediaTrack:
         for receiver in self.receivers.values():
             receiver.forget_activity()
         for_each_down_track(self._every_down_track(), lambda each: each.set_pause(Pause.MUTED, paused=muted))
+
+    def _convert(self, opus: Codec) -> DerivedSource:
+        """Make the other of RED and Opus of what comes, from now on."""
+        conversion = RedUnwrapper if self.codec.mime == RED else RedWrapper
+        source = DerivedSource(self.receiver, self.receiver.down_tracks, conversion(opus.payload_type))
+        self._other_format = source
+        self.receiver.formats.append(source)
+        return source
+
+    def _carries_ours(self, red: Codec, agreed: Sequence[Codec]) -> bool:
+        opus = carried_by_red(red, agreed)
+        return opus is not None and self._opus is not None and opus.payload_type == self._opus.payload_type
 
     def _every_down_track(self) -> Iterator[DownTrack]:
         sources: list[Receiver | Silence] = [*self.receivers.values(), *self._awaited.values()]

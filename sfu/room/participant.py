@@ -25,7 +25,6 @@ from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.permissions import SubscriptionPermissions
 from sfu.room.publisher import Publication, Publisher, RefusedError
-from sfu.room.quirks import unpublished_mimes
 from sfu.room.reconciler import Reconciler
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
@@ -99,8 +98,7 @@ class Participant:
         self._closing = trio.Event()
         self._connected = trio.Event()
         self._descriptions = Descriptions(self.tell, environment.candidates)
-        unpublished = unpublished_mimes(self.client_info)
-        peer = Peer(environment, self, takes_media=True, unpublished=unpublished, has_trickle=self.has_signal)
+        peer = Peer(environment, self, self.client_info, takes_media=True, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.dynacast = Dynacast(self.publisher, self.tell)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
@@ -110,7 +108,7 @@ class Participant:
             self.subscriber = AnsweringSubscriber(peer, self)
         else:
             self.subscriber = OfferingSubscriber(
-                Peer(environment, self, takes_media=False),
+                Peer(environment, self, self.client_info, takes_media=False),
                 self,
                 first_offer_id=environment.random.randint(1, 256),
                 send_offer=self._descriptions.send_offer,

@@ -1,10 +1,11 @@
 """One peer connection as a room sees it: its description, its transport and its media, kept in step."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 import trio
+from livekit.protocol import models
 
 from rtp.binding import Section
 from rtp.datachannel import DataChannels
@@ -26,6 +27,7 @@ from sfu.media.downtrack import DownTrack, Source
 from sfu.media.session import MediaSession
 from sfu.media.silence import Silence
 from sfu.media.track import MediaTrack
+from sfu.room.quirks import unpublished_mimes, unsent_mimes
 from sfu.transport.connection import ConnectionOwner, PeerConnection
 
 logger = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Peer:
     """Answers and makes descriptions, and sets transport and media up as they say.
 
     `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
-    On the other, `unpublished` are the MIME types that the client is not to publish in; `receives` is what is left.
+    On the other it publishes, in the codecs that `receives` names.
     `has_trickle` is false if nothing can tell the peer of our candidates but its descriptions.
     """
 
@@ -56,9 +58,9 @@ class Peer:
         self,
         environment: Environment,
         owner: ConnectionOwner,
+        client: models.ClientInfo,
         *,
         takes_media: bool,
-        unpublished: Collection[str] = (),
         has_trickle: bool = True,
     ) -> None:
         self._environment = environment
@@ -69,12 +71,15 @@ class Peer:
         self.connection.answer_to(self._ice.local.ufrag)
         self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc())
         self.connection.media = self.media
-        self.receives = capabilities.receive_without(unpublished) if takes_media else capabilities.SEND
+        sends = capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND
+        sends = capabilities.without(sends, unsent_mimes(client))
+        receives = capabilities.without(capabilities.RECEIVE, unpublished_mimes(client))
+        self.receives = receives if takes_media else sends
         fingerprint, candidates = environment.certificate.fingerprint, () if has_trickle else environment.candidates
         self.negotiation = Negotiation(
             LocalTransport(self._ice.local, fingerprint, candidates, lite=True, setup=Setup.PASSIVE),
             receive=self.receives,
-            send=capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND,
+            send=sends,
             session_id=dice.getrandbits(62),
             with_data=True,
         )

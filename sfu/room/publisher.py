@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from livekit.protocol import models, rtc
 
 from rtp.extensions import AUDIO_LEVEL, TRANSPORT_CC
-from rtp.sdp.codecs import MediaKind, prefer
+from rtp.sdp.codecs import OPUS, RED, Codec, MediaKind, carried_by_red, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
 from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
@@ -210,19 +210,20 @@ class Publisher:
     def prepare_answer(self) -> None:
         """Choose, between an offer and its answer, the codec of each track.
 
-        Video gets the one that was announced, or that it has already, and no other: a browser whose encoder fails would
-        go on in the next, which nobody was told of.
+        It gets the one that was announced, or that it has already, and no other: a browser whose encoder fails would
+        go on in the next, which nobody was told of. Opus comes in RED, if the track may have that.
         """
         for transceiver in self._sending():
             known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
             if known is not None and known.sdp_track_id == _track_id(transceiver):
-                mimes: tuple[str, ...] = (known.receiver.codec.mime,)
+                mime = known.receiver.codec.mime
+                transceiver.codecs = _chosen(transceiver.codecs, (mime,), has_red=mime == RED)
+            elif (pending := self._match(transceiver)) is not None:
+                transceiver.codecs = _chosen(transceiver.codecs, pending.mimes, has_red=_may_have_red(pending.info))
+                transceiver.opus_fmtp = _opus_wishes(pending.info)
             else:
-                pending = self._match(transceiver)
-                mimes = () if pending is None else pending.mimes
-                transceiver.opus_fmtp = "" if pending is None else _opus_wishes(pending.info)
-            codecs = prefer(transceiver.codecs, mimes)
-            transceiver.codecs = codecs[:1] if transceiver.kind is MediaKind.VIDEO else codecs
+                transceiver.codecs = _chosen(transceiver.codecs, (), has_red=False)
+                transceiver.opus_fmtp = ""
 
     def follow_description(self) -> None:
         """Publish and unpublish as the last description says; also once an announcement has come late."""
@@ -277,7 +278,16 @@ class Publisher:
         publication = pending.publication
         if publication is None:
             sid, backups = TrackSid(pending.info.sid), self._spelt(pending.mimes)
-            media = MediaTrack(sid, self._sid, self._identity, mid, receiver, backups=backups)
+            media = MediaTrack(
+                sid,
+                self._sid,
+                self._identity,
+                mid,
+                receiver,
+                backups=backups,
+                opus=_opus(transceiver.codecs) if _may_have_red(pending.info) else None,
+                is_stereo=models.TF_STEREO in pending.info.audio_features,
+            )
             media.muted = pending.info.muted
             publication = self.publications[media.sid] = Publication(pending.info, media, pending.cid)
         self._by_mid[mid] = PublishedSection(publication, receiver, _track_id(transceiver))
@@ -292,7 +302,7 @@ class Publisher:
     def _new_receiver(self, mid: Mid, transceiver: Transceiver, pending: PendingTrack) -> Receiver:
         """Make what takes a section for a track, and add to what is told of it what the description has settled."""
         assert transceiver.remote_track is not None, "the client sends here"
-        codec = transceiver.codecs[0]
+        codec, opus = transceiver.codecs[0], _opus(transceiver.codecs)
         names = map(encoding_name, transceiver.remote_track.encodings)
         rids = tuple(name for name in names if name is not None)
         _describe_media(pending.info, mid, codec.mime, rids, is_first=pending.publication is None)
@@ -307,6 +317,7 @@ class Publisher:
             layers,
             self.peer.connection.reschedule,
             audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
+            bare_payload_type=opus.payload_type if codec.mime == RED and opus is not None else None,
             demand_changed=self.demand.notify,
         )
 
@@ -387,6 +398,8 @@ def _track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequence[s
         source=request.source,
         layers=layers,
         codecs=codecs.values(),
+        stereo=models.TF_STEREO in features,
+        disable_dtx=models.TF_NO_DTX in features,
         stream=request.stream or _stream_name(request.source),
         disable_red=request.disable_red,
         encryption=request.encryption,
@@ -420,6 +433,23 @@ def _stream_name(source: models.TrackSource) -> str:
     if source in _SCREEN_SOURCES:
         return "screen"
     return "camera" if source in (models.CAMERA, models.MICROPHONE) else "unknown"
+
+
+def _may_have_red(info: models.TrackInfo) -> bool:
+    """Whether RED may be made of a track's Opus, by anybody. Who encrypts frames encrypts RED with them."""
+    return not info.disable_red and info.encryption == models.Encryption.NONE
+
+
+def _chosen(codecs: Sequence[Codec], mimes: Sequence[str], *, has_red: bool) -> tuple[Codec, ...]:
+    """Return the codec to take a track in: the one that is preferred, and with RED the Opus in it."""
+    names = [OPUS if mime == RED else mime for mime in mimes]
+    first = prefer([codec for codec in codecs if codec.mime != RED], names)[:1]
+    reds = [codec for codec in codecs if codec.mime == RED and carried_by_red(codec, first) is not None]
+    return (*reds, *first) if has_red else first
+
+
+def _opus(codecs: Sequence[Codec]) -> Codec | None:
+    return next((codec for codec in codecs if codec.mime == OPUS), None)
 
 
 def _opus_wishes(info: models.TrackInfo) -> str:

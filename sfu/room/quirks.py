@@ -1,4 +1,4 @@
-"""What particular clients had better not do, by what they say of themselves."""
+"""What particular clients had better not send, nor be sent, by what they say of themselves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,18 +6,19 @@ from typing import Final
 
 from livekit.protocol import models
 
-from rtp.sdp.codecs import H264
+from rtp.sdp.codecs import H264, RED
 
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
     """Clients that say all of `says`, in any case, are not to publish in the codecs of the MIME types `unpublished`.
 
-    The names in `says` are fields of ClientInfo.
+    Nor are they sent those of `unsent`. The names in `says` are fields of ClientInfo.
     """
 
     says: Mapping[str, str]
-    unpublished: frozenset[str]
+    unpublished: frozenset[str] = frozenset()
+    unsent: frozenset[str] = frozenset()
 
     def applies(self, client: models.ClientInfo) -> bool:
         """Say whether the client is one of them."""
@@ -31,6 +32,9 @@ QUIRKS: Final = (
     Quirk({"browser": "firefox", "os": "android"}, frozenset({H264})),
     # LiveKit's server denies it to this phone.
     Quirk({"device_model": "xiaomi 2201117ti", "os": "android"}, frozenset({H264})),
+    # LiveKit's server sends them none: of Firefox RED is an option that few have turned on, of Safari it is new.
+    Quirk({"browser": "firefox"}, unsent=frozenset({RED})),
+    Quirk({"browser": "safari"}, unsent=frozenset({RED})),
 )
 """Those of LiveKit's server that speak of codecs served here."""
 
@@ -38,3 +42,8 @@ QUIRKS: Final = (
 def unpublished_mimes(client: models.ClientInfo) -> frozenset[str]:
     """Return the MIME types of the codecs that a client is not to publish in."""
     return frozenset[str]().union(*(quirk.unpublished for quirk in QUIRKS if quirk.applies(client)))
+
+
+def unsent_mimes(client: models.ClientInfo) -> frozenset[str]:
+    """Return the MIME types of the codecs that a client is not to be sent."""
+    return frozenset[str]().union(*(quirk.unsent for quirk in QUIRKS if quirk.applies(client)))

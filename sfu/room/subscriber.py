@@ -33,6 +33,10 @@ DEBOUNCE_SECONDS: Final = 0.150
 """Changes that come together go into one offer; less patiently if the last offer is longer ago than this."""
 
 
+STEREO: Final = "sprop-stereo=1"
+"""What tells of two channels in Opus (RFC 7587 §6.1): LiveKit's clients play both only where a section says so."""
+
+
 class SubscriberOwner(Protocol):
     """Whom a subscriber speaks to the client through, and tells of tracks that flow."""
 
@@ -120,6 +124,7 @@ class Subscriber:
         transceiver.direction = Direction.SENDRECV if transceiver.direction.receives else Direction.SENDONLY
         transceiver.local_track = subscription.local_track
         transceiver.preferred_mimes = subscription.track.mimes
+        transceiver.opus_fmtp = STEREO if subscription.track.is_stereo else ""
         subscription.transceiver = transceiver
 
     def _bind_agreed(self) -> None:

@@ -30,10 +30,11 @@ from triforium.visitor.joining import dual_path, single_path
 
 both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
-VP8, H264 = SEND.video
+VP8, H264, H265 = SEND.video
 BROWSER = replace(RECEIVE, video=(VP8, H264))
 VP8_ONLY = replace(RECEIVE, video=(VP8,))
 FIREFOX = "&browser=Firefox&os=Linux"
+AUDIO = ["audio/opus", "audio/red", "audio/PCMU", "audio/PCMA"]
 CODEC_UNSUPPORTED = SubscriptionError.SE_CODEC_UNSUPPORTED
 
 
@@ -108,12 +109,18 @@ class Caller:
 
 @asynccontextmanager
 async def open_caller(
-    house: House, identity: str, knows: Capabilities = BROWSER, *, single: bool = False, query: str = ""
+    house: House,
+    identity: str,
+    knows: Capabilities = BROWSER,
+    *,
+    single: bool = False,
+    query: str = "",
+    spares: MediaKind = MediaKind.VIDEO,
 ) -> AsyncIterator[Caller]:
-    """Send a client to the room, which on the single connection has two sections of video to spare."""
+    """Send a client to the room, which on the single connection has two sections of a kind to spare."""
     spare = client(knows)
     for _ in range(2):
-        spare.add_transceiver(MediaKind.VIDEO, Direction.RECVONLY)
+        spare.add_transceiver(spares, Direction.RECVONLY)
     offer = SessionDescription(type="offer", sdp=spare.create_offer(), id=1)
     path = single_path(offer, auto_subscribe=True) if single else dual_path(auto_subscribe=True)
     async with open_raw_client(house, house.token(identity), path + query) as raw:
@@ -204,6 +211,23 @@ async def test_a_section_that_is_used_again_goes_by_what_its_new_track_was_annou
 
 
 @both_layouts
+async def test_h265_goes_from_who_encodes_it_to_who_decodes_it(autojump_clock, single) -> None:
+    knows = replace(RECEIVE, video=(VP8, H265))
+    async with (
+        open_house() as house,
+        open_caller(house, "bob", knows, single=single) as bob,
+        open_caller(house, "alice", knows) as alice,
+    ):
+        info = await alice.publish("cam", "h265", "vp8")
+        assert (info.mime_type, mimes(info)) == ("video/H265", ["video/H265", "video/vp8"])
+        await bob.receive("subscription_permission_update")
+        await bob.negotiate()
+        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
+        await wait_until(lambda: down_track.bound)
+        assert down_track.row.payload_type == H265.payload_type
+
+
+@both_layouts
 async def test_subscribers_get_h264_under_the_number_that_it_has_on_their_connection(autojump_clock, single) -> None:
     theirs = replace(RECEIVE, video=(VP8, replace(H264, payload_type=120, rtx_payload_type=121)))
     async with (
@@ -254,8 +278,8 @@ async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) 
         open_caller(house, "alice") as alice,
     ):
         join = (await firefox.receive("join")).join
-        assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "audio/opus"]
-        assert [codec.mime for codec in join.room.enabled_codecs] == ["video/VP8", "video/H264", "audio/opus"]
+        assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "video/H265", *AUDIO]
+        assert [codec.mime for codec in join.room.enabled_codecs] == ["video/VP8", "video/H264", "video/H265", *AUDIO]
         info = await firefox.publish("cam", "h264", "vp8")
         assert (info.mime_type, mimes(info)) == ("video/VP8", ["video/VP8"])
         (section,) = firefox.publisher.transceivers
@@ -269,4 +293,9 @@ async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) 
 async def test_others_may_publish_all_that_is_served(autojump_clock) -> None:
     async with open_house() as house, open_caller(house, "alice") as alice:
         join = (await alice.receive("join")).join
-        assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "video/H264", "audio/opus"]
+        assert [codec.mime for codec in join.enabled_publish_codecs] == [
+            "video/VP8",
+            "video/H264",
+            "video/H265",
+            *AUDIO,
+        ]

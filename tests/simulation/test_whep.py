@@ -251,7 +251,7 @@ async def test_somebody_who_never_comes_to_watch_is_forgotten(autojump_clock) ->
     [
         ("", "", 400, "begin with v=0"),
         (OFFER.replace("a=recvonly", "a=sendonly"), "", 400, "asks for nothing"),
-        (OFFER.replace("opus/48000", "xy/48000"), "", 406, "no codec"),
+        (OFFER.replace("opus/48000", "xy/48000").replace("PCM", "XY"), "", 406, "no codec"),
         (OFFER + "m=text 9 RTP/AVP 98\r\na=mid:9\r\n", "", 406, "neither audio nor video"),
         (OFFER, "?quality=best", 400, "low, medium or high"),
     ],

@@ -1,9 +1,9 @@
-"""Who is not to publish in which codec."""
+"""Who is not to publish in which codec, nor to be sent which."""
 
 import pytest
 from livekit.protocol.models import ClientInfo
 
-from sfu.room.quirks import unpublished_mimes
+from sfu.room.quirks import unpublished_mimes, unsent_mimes
 
 NO_H264 = frozenset({"video/H264"})
 
@@ -25,3 +25,12 @@ NO_H264 = frozenset({"video/H264"})
 )
 def test_a_client_is_known_by_all_that_a_row_says_in_any_case(client: ClientInfo, unpublished: frozenset[str]) -> None:
     assert unpublished_mimes(client) == unpublished
+
+
+@pytest.mark.parametrize("browser", ["Firefox", "firefox", "Safari"])
+def test_redundant_audio_is_not_sent_to_browsers_that_had_better_not_get_it(browser: str) -> None:
+    assert unsent_mimes(ClientInfo(sdk="JS", browser=browser, os="macOS")) == {"audio/red"}
+
+
+def test_others_are_sent_whatever_they_know() -> None:
+    assert unsent_mimes(ClientInfo(sdk="JS", browser="Chrome")) == unsent_mimes(ClientInfo()) == frozenset()
