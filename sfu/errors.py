@@ -19,6 +19,7 @@ class CloseReason(Enum):
     CONNECTION_LOST = auto()
     STATE_MISMATCH = auto()
     MIGRATED = auto()
+    MOVED = auto()
 
 
 class SfuError(Exception):
@@ -55,6 +56,10 @@ class IdentityTakenError(SfuError):
     """Somebody of this identity is in the room, and whoever comes later is turned away."""
 
     reason = CloseReason.JOIN_FAILED
+
+
+class NotMovableError(SfuError):
+    """Somebody cannot be brought into another room: its client could not be told, or it is not there itself."""
 
 
 class UnknownPresetError(SfuError):

@@ -31,6 +31,10 @@ class ParticipantKind(StrEnum):
     BRIDGE = "bridge"
 
 
+FORWARDED: Final = "forwarded"
+"""The detail of its kind that marks who is in a room only to show there what it publishes in another."""
+
+
 class VideoGrant(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a token allows (its `video` claim).
 

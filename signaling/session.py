@@ -89,13 +89,13 @@ class Sessions:
         if person is not None and person.resume_trouble.takes_refusal():
             raise SessionRefusedError(500, _REFUSED)
         participant = room.resume(start.claims.identity, responses, single_connection=start.single_connection)
-        return None if participant is None else SignalSession(participant, room, self._wall, responses)
+        return None if participant is None else SignalSession(participant, self._wall, responses)
 
     async def _join(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession":
         try:
             wishes = configured_wishes(start.claims.room_config)
             room = await self._rooms.open(start.room, wishes, preset=start.claims.room_preset)
-            return SignalSession(room.join(_joining(start), responses), room, self._wall, responses)
+            return SignalSession(room.join(_joining(start), responses), self._wall, responses)
         except RoomClosedError as error:
             raise SessionRefusedError(503, "the room is closing") from error
         except (RoomFullError, IdentityTakenError, UnknownPresetError, LimitExceededError) as error:
@@ -127,15 +127,17 @@ class ResponseSink:
 class SignalSession:
     """One socket's requests. A fault in one of them is the client's business; a bug ends the socket and no more."""
 
-    def __init__(
-        self, participant: Participant, room: Room, wall: Callable[[], float], responses: ResponseSink
-    ) -> None:
+    def __init__(self, participant: Participant, wall: Callable[[], float], responses: ResponseSink) -> None:
         self.participant = participant
-        self._room = room
         self._wall = wall
         self._responses = responses
         self.skipped: Counter[str] = Counter()
         """Requests that this server does not serve, by name."""
+
+    @property
+    def _room(self) -> Room:
+        """Where the participant is now: it may be moved at any time."""
+        return self.participant.room
 
     async def read_from(self, source: MessageSource) -> None:
         """Carry out requests in order until the source ends, or has what is no request."""

@@ -189,7 +189,9 @@ def _routes(server: Server, relays: Relays, agents: Agents, metrics: Metrics) ->
     workers = AgentService(door, agents, rooms.environment.node_id)
     debug = DebugService(rooms, agents, config.keys, wall, is_public=config.development)
     api = TwirpServer(config.keys, wall).handlers(
-        RoomService(rooms, config.room.enable_remote_unmute, config.room.removal_revokes).service(),
+        RoomService(
+            rooms, config.room.enable_remote_unmute, config.room.removal_revokes, config.room.auto_create
+        ).service(),
         AgentDispatchService(agents, rooms, config.room.auto_create).service(),
         *absent_services(rooms),
     )

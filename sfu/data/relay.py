@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 import trio
@@ -48,7 +48,7 @@ class Member:
         self.waits_from = waits_from
         self.sequences = SequenceFilter()
         self.writers: dict[str, ReliableWriter | LossyWriter] = {}
-        self._ids: dict[str, int] = {}
+        self._channels: dict[str, ChannelOpened] = {}
 
     @property
     def last_sequence(self) -> int:
@@ -65,15 +65,20 @@ class Member:
         label = channel.parameters.label
         if label in self.writers:
             return False
-        self._ids[label] = channel.channel_id
+        self._channels[label] = channel
         self.writers[label] = writer
         return True
 
+    @property
+    def channels(self) -> list[ChannelOpened]:
+        """The channels that are in use."""
+        return list(self._channels.values())
+
     def close(self, channel: ChannelClosed) -> bool:
         """Use a channel no more. False if it was not in use."""
-        if self._ids.get(channel.label) != channel.channel_id:
+        if (used := self._channels.get(channel.label)) is None or used.channel_id != channel.channel_id:
             return False
-        del self._ids[channel.label]
+        del self._channels[channel.label]
         self._let_go(self.writers.pop(channel.label))
         return True
 
@@ -82,7 +87,7 @@ class Member:
         for writer in self.writers.values():
             self._let_go(writer)
         self.writers.clear()
-        self._ids.clear()
+        self._channels.clear()
 
     def write(self, label: str, data: bytes, hold: Hold, now: float, *, is_text: bool = False) -> None:
         """Send on a channel that is in use. A fault ends this member, and nobody else."""
@@ -130,6 +135,17 @@ class DataRelay:
         """Let somebody send, and read on the channels of `connection` as they open; reliable messages wait for that."""
         member = Member(person, connection, self._history.next_number)
         self._members[person.sid] = member
+        return member
+
+    def take_over(self, former: Member, channels: Sequence[ChannelOpened]) -> Member:
+        """Let somebody who was a member elsewhere go on here, with the channels that it used there.
+
+        Its numbers go on too: it may send again what it is not sure of.
+        """
+        member = self.join(former.person, former.connection)
+        member.sequences = former.sequences
+        for channel in channels:
+            self.channel_opened(member, channel)
         return member
 
     def leave(self, member: Member) -> None:

@@ -107,6 +107,10 @@ class DataTracks:
         tracks[request.pub_handle] = DataTrack(info, publisher)
         return info
 
+    def adopt(self, publisher: Person, infos: Iterable[models.DataTrackInfo]) -> None:
+        """Publish what somebody published in another room."""
+        self._published[publisher.sid].update({info.pub_handle: DataTrack(info, publisher) for info in infos})
+
     def unpublish(self, sid: ParticipantSid, pub_handle: int) -> models.DataTrackInfo:
         """End a track. Raises DataTrackRefusedError if there is none of that handle."""
         track = self._published[sid].pop(pub_handle, None)

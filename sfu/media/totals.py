@@ -14,3 +14,7 @@ class Totals:
     def __add__(self, other: "Totals") -> "Totals":
         """Return the sum of both."""
         return Totals(self.packets + other.packets, self.octets + other.octets, self.lost + other.lost)
+
+    def __sub__(self, other: "Totals") -> "Totals":
+        """Return what has been added to `other`."""
+        return Totals(self.packets - other.packets, self.octets - other.octets, self.lost - other.lost)

@@ -50,6 +50,13 @@ class MediaTrack:
             if mime not in self.receivers
         }
 
+    def of(self, publisher_sid: ParticipantSid) -> "MediaTrack":
+        """Return the same track, from the same receivers, as another stay of its publisher has it."""
+        track = MediaTrack(self.sid, publisher_sid, self.publisher, self.mid, self.receiver)
+        track.receivers, track._awaited = self.receivers, self._awaited
+        track.muted = self.muted
+        return track
+
     @property
     def kind(self) -> MediaKind:
         """Audio or video."""

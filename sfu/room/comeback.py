@@ -27,19 +27,21 @@ class Comeback:
     def __init__(self, has_path: Callable[[], bool]) -> None:
         self._has_path = has_path
         self._lost = trio.Event()
+        self._lost_again = trio.Event()
         self._resumed = trio.Event()
 
     def lost(self) -> None:
         """A connection has lost its path: from here on the client has to come back."""
         self._resumed = trio.Event()
         self._lost.set()
+        self._lost_again.set()
 
     def resumed(self) -> None:
         """The client has come back, and looks for a path."""
         self._resumed.set()
 
     async def run(self) -> NoReturn:
-        """Watch until cancelled.
+        """Watch until cancelled; begun anew, it goes on where it was.
 
         Raises:
             PeerConnectionLostError: the client has not come back, or has found no path.
@@ -50,9 +52,10 @@ class Comeback:
                 await self._resumed.wait()
             if patience.cancelled_caught:
                 raise PeerConnectionLostError("media was lost, and nobody came back")
-            self._lost = trio.Event()
+            self._lost_again = trio.Event()
             with trio.move_on_after(RECOVERY_SECONDS):
-                await self._lost.wait()  # again
+                await self._lost_again.wait()
                 continue
             if not self._has_path():
                 raise PeerConnectionLostError("the session was resumed, but media found no way")
+            self._lost = trio.Event()

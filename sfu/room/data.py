@@ -56,8 +56,10 @@ class ParticipantData:
         self._room = room
         self._participant = participant
         self._connection = connection
+        self._automatic = automatic
         self._member = data.relay.join(participant, connection)
         self._has_told_handles = False
+        self._carried: tuple[list[ChannelOpened], list[models.DataTrackInfo]] = ([], [])
         data.tracks.join(participant.sid, automatic=automatic)
 
     @property
@@ -81,6 +83,19 @@ class ParticipantData:
         self._data.tracks.leave(self._participant.sid)
         if had_tracks:
             self._data.tracks_changed()
+
+    def depart(self) -> None:
+        """Leave the room for another; `arrive` goes on there with the channels and the data tracks that there were."""
+        self._carried = self._member.channels, self.tracks
+        self.leave()
+
+    def arrive(self, room: "Room") -> None:
+        """Send and take data in another room."""
+        channels, tracks = self._carried
+        self._room, self._data = room, room.data
+        self._member = room.data.relay.take_over(self._member, channels)
+        room.data.tracks.join(self._participant.sid, automatic=self._automatic)
+        room.data.tracks.adopt(self._participant, tracks)
 
     # What the connections tell
 

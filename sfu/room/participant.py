@@ -3,6 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from sfu.errors import CloseReason, PeerConnectionLostError
 from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.notifier import Notifier
 from sfu.room import projections
 from sfu.room.comeback import Comeback
 from sfu.room.descriptions import Descriptions
@@ -27,6 +29,7 @@ from sfu.room.permissions import SubscriptionPermissions
 from sfu.room.publisher import Publication, Publisher, RefusedError
 from sfu.room.reconciler import Reconciler
 from sfu.room.simulation import ResumeTrouble
+from sfu.room.standing_in import follow
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
 from sfu.room.watching import SlotSubscriber, Watching
 from sfu.transport.connection import PeerConnection
@@ -53,7 +56,7 @@ class Joining:
 
     `offer` and its id come with the join on the single connection, where `single_connection` is true. Without
     `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it. Who is
-    `watching` has offered all sections that it will ever have.
+    `watching` has offered all sections that it will ever have. Who `stands_for` somebody in another room has no client.
     """
 
     claims: Claims
@@ -65,13 +68,14 @@ class Joining:
     add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
     has_signal: bool = True
     watching: Watching | None = None
+    stands_for: "Participant | None" = None
 
 
 class Participant:
     """A session of one identity. Its connections and workers run in `run`; ending that ends all of it."""
 
     def __init__(self, room: "Room", environment: Environment, joining: Joining, sink: SignalSink) -> None:
-        self._room = room
+        self.room = room
         self._environment = environment
         self._sink: SignalSink | None = sink
         self.claims = joining.claims
@@ -93,9 +97,14 @@ class Participant:
         self.reconciler = Reconciler(room, self, watching, automatic=joining.auto_subscribe)
         self.is_single = joining.single_connection
         self.has_signal = joining.has_signal
+        self.stands_for = joining.stands_for
+        self.changes = Notifier()
+        """Something may have changed of what others see of it, or may have of it."""
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
         """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
         self._closing = trio.Event()
+        self._staying = trio.Lock()
+        """Held from the first task of a stay in a room to the last: those of the next stay wait for it."""
         self._connected = trio.Event()
         self._descriptions = Descriptions(self.tell, environment.candidates)
         peer = Peer(environment, self, self.client_info, takes_media=True, has_trickle=self.has_signal)
@@ -159,7 +168,7 @@ class Participant:
     def join(self, joining: Joining) -> None:
         """Send what a session begins with, in the order that clients expect."""
         if self.has_signal:
-            self.tell(projections.join_response(self._room, self))
+            self.tell(projections.join_response(self.room, self))
         self.state = models.ParticipantInfo.JOINED
         self._tell_token()
         for request in joining.add_tracks:
@@ -182,17 +191,17 @@ class Participant:
         self._sink = sink
         self._comeback.resumed()
         self.tell(projections.reconnect_response(self._environment.node_id, self.data.last_sequence))
-        if departed := self._room.news.departed_since(self.heard_at):
+        if departed := self.room.news.departed_since(self.heard_at):
             self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
-        self.tell(projections.everybody(self._room, self))
-        self.tell(projections.room_update(self._room))
+        self.tell(projections.everybody(self.room, self))
+        self.tell(projections.room_update(self.room))
         if self.resume_trouble.takes_cut():
             sink.close()
             return
         self._tell_token()
         self.data.resumed()
         self.dynacast.tell_again()
-        self._room.qualities.forget(self)
+        self.room.qualities.forget(self)
         self.subscriber.resume()
 
     def sync(self, state: rtc.SyncState) -> None:
@@ -207,7 +216,7 @@ class Participant:
     def set_claims(self, claims: Claims) -> None:
         """Take changed claims: everybody is told at once, and the client gets a token that says them."""
         self.claims = claims
-        self._room.news.changed(self, immediately=True)
+        self.room.news.changed(self, immediately=True)
         self._tell_token()
 
     def tell(self, response: rtc.SignalResponse) -> None:
@@ -236,17 +245,24 @@ class Participant:
             self.close_reason = reason
             self._closing.set()
 
-    async def run(self) -> None:
-        """Be in the room; return once every task of this participant has ended.
+    async def run(self, stay: ParticipantSid) -> None:
+        """Be in the room, as long as this `stay` lasts; return once every task of it has ended.
+
+        The connections outlive it: whoever moves takes them along, and `leave` closes them.
 
         Raises:
             ExceptionGroup: of what ended a connection or a worker.
         """
         current_participant.set(self.identity)
+        async with self._staying:
+            if self.sid == stay:  # else it has moved on before it could begin
+                await self._stay()
+
+    async def _stay(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.publisher.peer.connection.run)
+            nursery.start_soon(self.publisher.peer.connection.keep_time)
             if isinstance(self.subscriber, OfferingSubscriber):
-                nursery.start_soon(self.subscriber.peer.connection.run)
+                nursery.start_soon(self.subscriber.peer.connection.keep_time)
                 nursery.start_soon(self.subscriber.run)
             nursery.start_soon(self._comeback.run)
             nursery.start_soon(self.reconciler.run)
@@ -254,6 +270,8 @@ class Participant:
                 nursery.start_soon(self.dynacast.run)
             nursery.start_soon(self._refresh_token)
             nursery.start_soon(self._await_media)
+            if self.stands_for is not None:
+                nursery.start_soon(follow, self, self.stands_for)
             await self._closing.wait()
             nursery.cancel_scope.cancel(f"leaving: {self.close_reason}")
 
@@ -262,17 +280,46 @@ class Participant:
         assert self.close_reason is not None, "whoever leaves has a reason"
         self.has_left = True
         self.state = models.ParticipantInfo.DISCONNECTED
-        if not silently:
-            self.tell(projections.leave_request(self.close_reason))
-        if self._sink is not None:
-            self._sink.close()
-        try:
+        # Whatever may be wrong with a track, or with one of the connections, the endpoint is to forget them both.
+        with closing(self.publisher.peer.connection), closing(self.subscriber.peer.connection):
+            if not silently:
+                self.tell(projections.leave_request(self.close_reason))
+            if self._sink is not None:
+                self._sink.close()
             self.data.leave()
             self.publisher.withdraw()
             self.subscriber.close()
-        finally:  # whatever may be wrong with a track, the endpoint is to forget us
-            self.subscriber.peer.connection.close()
-            self.publisher.peer.connection.close()
+
+    def depart(self) -> None:
+        """Be out of the room, but for the connections: in the same breath comes `arrive` in another."""
+        self.close_reason = CloseReason.MOVED
+        self.has_left = True
+        self.state = models.ParticipantInfo.DISCONNECTED
+        self._closing.set()  # its tasks end with the stay, and begin again with the next
+        self.subscriber.depart()
+        self.data.depart()
+        self.publisher.depart()
+
+    def arrive(self, room: "Room", claims: Claims) -> None:
+        """Be in another room, as somebody who is new there; the room tells of it, and of what is published."""
+        self.room, self.claims = room, claims
+        self.sid = ParticipantSid(new_sid("PA_", self._environment.random))
+        self.joined_at = self._environment.wall()
+        self.version = 0
+        self.close_reason = None
+        self.has_left = False
+        self._closing = trio.Event()
+        self.state = models.ParticipantInfo.ACTIVE if self.has_been_active else models.ParticipantInfo.JOINED
+        self.subscriber.arrive()
+        self.publisher.arrive(self.sid)
+        self.data.arrive(room)
+        self.reconciler.enter(room)
+
+    def become_active(self) -> None:
+        """Media can flow from now on."""
+        self.state = models.ParticipantInfo.ACTIVE
+        self._connected.set()
+        self.room.participant_active(self)
 
     # Verbs of the client
 
@@ -316,7 +363,7 @@ class Participant:
             self.tell(refusal.response(mute=request))
             return
         if sid in self.publisher.publications:
-            self._room.news.changed(self)
+            self.room.news.changed(self)
 
     def signal_lost(self, sink: SignalSink) -> None:
         """The socket behind `sink` has died without a leave; the media path decides whether the person is gone."""
@@ -333,13 +380,11 @@ class Participant:
         if connection is self.subscriber.peer.connection:
             self.subscriber.connection_established()
         if connection is self._primary.connection and self.state == models.ParticipantInfo.JOINED:
-            self.state = models.ParticipantInfo.ACTIVE
-            self._connected.set()
-            self._room.participant_active(self)
+            self.become_active()
 
     def connection_lost(self, connection: PeerConnection, reason: str) -> None:  # noqa: ARG002 - a protocol's
         """Let the client come back by a new signal connection: its network may only have changed."""
-        logger.info("%s in %s has lost its media path: %s", self.identity, self._room.name, reason)
+        logger.info("%s in %s has lost its media path: %s", self.identity, self.room.name, reason)
         self._comeback.lost()
         self.tell(projections.resume_request())
         if self._sink is not None:
@@ -370,15 +415,15 @@ class Participant:
     def track_published(self, publication: Publication) -> None:
         """Tell everybody, and let them have it."""
         self.is_publisher = True
-        self._room.track_published(self, publication)
+        self.room.track_published(self, publication)
 
     def track_unpublished(self, publication: Publication) -> None:
         """Tell everybody, and end their subscriptions."""
-        self._room.track_unpublished(self, publication)
+        self.room.track_unpublished(self, publication)
 
     def track_changed(self, publication: Publication) -> None:  # noqa: ARG002 - a protocol's
         """Tell everybody."""
-        self._room.news.changed(self)
+        self.room.news.changed(self)
 
     def cannot_decode(self, track: MediaTrack) -> None:
         """Have the client told that it does not get a track."""
@@ -386,7 +431,7 @@ class Participant:
 
     def track_flows(self, track: MediaTrack) -> None:
         """Let the publisher know that somebody hears or sees it."""
-        self._room.track_flows(track, self)
+        self.room.track_flows(track, self)
 
     # Privates
 
@@ -421,7 +466,7 @@ class Participant:
             logger.warning(
                 "%s in %s has no media path after %.0f s; %s",
                 self.identity,
-                self._room.name,
+                self.room.name,
                 MEDIA_PATH_SECONDS,
                 self._primary.explain_missing_media(),
             )

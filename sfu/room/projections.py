@@ -34,6 +34,8 @@ _KINDS: Final = {
     ParticipantKind.BRIDGE: models.ParticipantInfo.BRIDGE,
 }
 
+_KIND_DETAILS: Final = frozenset(models.ParticipantInfo.KindDetail.keys())
+
 _DISCONNECT_REASONS: Final = {
     CloseReason.UNKNOWN: models.UNKNOWN_REASON,
     CloseReason.CLIENT_LEFT: models.CLIENT_INITIATED,
@@ -47,6 +49,7 @@ _DISCONNECT_REASONS: Final = {
     CloseReason.CONNECTION_LOST: models.CONNECTION_TIMEOUT,
     CloseReason.STATE_MISMATCH: models.STATE_MISMATCH,
     CloseReason.MIGRATED: models.MIGRATION,
+    CloseReason.MOVED: models.MIGRATION,
 }
 
 RECOVERABLE: Final = frozenset({CloseReason.CONNECTION_LOST, CloseReason.STATE_MISMATCH, CloseReason.UNKNOWN})
@@ -137,6 +140,7 @@ def participant_info(participant: "Participant") -> models.ParticipantInfo:
         attributes=claims.attributes,
         permission=permission(claims),
         kind=_KINDS[claims.participant_kind],
+        kind_details=[name.upper() for name in claims.kind_details if name.upper() in _KIND_DETAILS],
         joined_at=int(participant.joined_at),
         joined_at_ms=int(participant.joined_at * 1000),
         version=participant.version,
@@ -175,6 +179,23 @@ def _named(enabled: Capabilities) -> list[models.Codec]:
     return [models.Codec(mime=mime) for mime in mimes]
 
 
+def _others(room: "Room", participant: "Participant") -> list[models.ParticipantInfo]:
+    """Return whom somebody finds in a room."""
+    return [other.news for other in room.participants.values() if other is not participant and not other.is_hidden]
+
+
+def room_moved(room: "Room", participant: "Participant") -> rtc.SignalResponse:
+    """Tell a client that it is in another room: this one, where it finds these people."""
+    return rtc.SignalResponse(
+        room_moved=rtc.RoomMovedResponse(
+            room=room_info(room),
+            token=room.environment.mint_token(participant.claims),
+            participant=participant_info(participant),
+            other_participants=_others(room, participant),
+        )
+    )
+
+
 def join_response(room: "Room", participant: "Participant") -> rtc.SignalResponse:
     """Return the first message of a session."""
     grant = participant.claims.video or VideoGrant()
@@ -183,9 +204,7 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
         join=rtc.JoinResponse(
             room=room_info(room),
             participant=info,
-            other_participants=[
-                other.news for other in room.participants.values() if other is not participant and not other.is_hidden
-            ],
+            other_participants=_others(room, participant),
             server_version=COMPATIBLE_VERSION,
             server_info=server_info(room.environment.node_id),
             subscriber_primary=participant.subscriber_is_primary,

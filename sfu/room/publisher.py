@@ -239,8 +239,33 @@ class Publisher:
             if mid not in self._by_mid and (pending := self._match(transceiver)) is not None:
                 self._publish(mid, transceiver, pending)
 
+    def depart(self) -> None:
+        """Publish nothing in this room any longer. What comes in goes on, for `arrive` in another."""
+        self.publications.clear()
+
+    def arrive(self, sid: ParticipantSid) -> None:
+        """Publish in another room, where the participant is `sid`, what was published in the one before."""
+        self._sid = sid
+        self._gone -= self.totals()
+        for publication in dict.fromkeys(section.publication for section in self._by_mid.values()):
+            publication.media = publication.media.of(sid)
+            self.publications[publication.media.sid] = publication
+        self.demand.notify()
+
+    def mirror(self, original: "Publisher") -> None:
+        """Publish what `original` does in another room, from the same receivers; the listener is told what changes."""
+        for sid in self.publications.keys() - original.publications.keys():
+            self._listener.track_unpublished(self.publications.pop(sid))
+        for sid, theirs in original.publications.items():
+            if (ours := self.publications.get(sid)) is not None:
+                ours.media.muted = theirs.media.muted
+            else:
+                media = theirs.media.of(self._sid)
+                ours = self.publications[sid] = Publication(theirs.info, media, theirs.cid)
+                self._listener.track_published(ours)
+
     def totals(self) -> Totals:
-        """Sum up what came in, of tracks that are gone too."""
+        """Sum up what came in for this room, of tracks that are gone too."""
         return sum((section.receiver.totals() for section in self._by_mid.values()), self._gone)
 
     def withdraw(self) -> None:

@@ -77,12 +77,13 @@ class Qualities:
                 await trio.lowlevel.checkpoint()
 
     def _look_at_published(self, person: "Participant", known: dict[Receiver, TrackScore]) -> Iterable[float]:
-        is_silent = trio.current_time() - person.publisher.peer.heard_at > WINDOW_SECONDS
+        sender = person.stands_for or person  # of whose media it is
+        is_silent = trio.current_time() - sender.publisher.peer.heard_at > WINDOW_SECONDS
         for publication in person.publisher.publications.values():
             track = publication.media
             for mime, receiver in track.receivers.items():
                 score = self._published[receiver] = known.get(receiver) or TrackScore(track.kind)
-                allowed = person.dynacast.allowed(track.sid, mime)
+                allowed = sender.dynacast.allowed(track.sid, mime)
                 counts = receiver.counts(allowed)
                 if track.muted or allowed == NOTHING or not counts.expected:
                     score.rest(is_peer_silent=is_silent)

@@ -83,6 +83,22 @@ class Reconciler:
         self._told_allowed.pop(sid, None)
         self.wake()
 
+    def end(self, sid: TrackSid) -> None:
+        """A track is in this room no longer: send nothing of it from now on. A fault ends this participant alone."""
+        subscriber = self._participant.subscriber
+        try:
+            with subscriber.peer.connection.endpoint.batch():
+                subscriber.unsubscribe(sid)
+        except Exception as error:  # noqa: BLE001 - the fence: whoever takes the track away goes on
+            subscriber.peer.connection.fail(error)
+        self.forget(sid)
+
+    def enter(self, room: "Room") -> None:
+        """Look at another room from now on, of whose tracks nothing in particular was said."""
+        self._room = room
+        self._wishes.forget_all()
+        self._told_allowed.clear()
+
     def cannot_decode(self, track: MediaTrack) -> None:
         """Tell the client that it does not get a track, and why; it is tried again only if the client asks for it."""
         logger.info("%s cannot decode %s: %s", self._participant.identity, track.mimes, track.sid)

@@ -12,7 +12,7 @@ from livekit.protocol import models, rtc
 from sfu.environment import Environment
 from sfu.errors import CloseReason, IdentityTakenError, RoomClosedError, RoomFullError, SfuError
 from sfu.media.track import MediaTrack
-from sfu.model import Identity, RoomName, TrackSid, new_sid
+from sfu.model import Claims, Identity, ParticipantSid, RoomName, TrackSid, new_sid
 from sfu.room.data import RoomData
 from sfu.room.events import (
     ParticipantAborted,
@@ -25,7 +25,7 @@ from sfu.room.events import (
 )
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
-from sfu.room.projections import room_update
+from sfu.room.projections import room_moved, room_update
 from sfu.room.publisher import Publication
 from sfu.room.quality import Qualities
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
@@ -133,16 +133,9 @@ class Room:
             LimitExceededError: the token says too much about its bearer.
             DecodeError, NegotiationError, RefusedError: what came with the join could not be used.
         """
-        if self.closed or self._nursery is None:
-            raise RoomClosedError(self.name)
         claims = joining.claims
         self.environment.limits.check_profile(claims.name, claims.metadata, claims.attributes)
-        if not claims.is_dependent:
-            self._check_has_place_for(claims.identity)
-        if (earlier := self.participants.get(claims.identity)) is not None:
-            if not self.settings.replaces_duplicates:
-                raise IdentityTakenError(claims.identity)
-            self.remove(earlier, CloseReason.DUPLICATE_IDENTITY)
+        self.make_place_for(claims)
         participant = Participant(self, self.environment, joining, sink)
         self.participants[participant.identity] = participant  # no await since the check: no race
         has_joined = False
@@ -154,13 +147,50 @@ class Room:
                 del self.participants[participant.identity]
                 participant.close(CloseReason.JOIN_FAILED)
                 participant.leave()
-        self._nursery.start_soon(self._host, participant)
-        self._was_used |= not claims.is_dependent
-        self.news.changed(participant)
-        if participant.grant.recorder:
-            self._tell_room()  # at once: people are to know that they are recorded
-        self._people_changed.set()
+        self._settle(participant)
         return participant
+
+    def make_place_for(self, claims: Claims) -> None:
+        """See that somebody can come in, now. An earlier session of the same identity ends.
+
+        Raises:
+            RoomClosedError, RoomFullError, IdentityTakenError: as `join`.
+        """
+        if self.closed or self._nursery is None:
+            raise RoomClosedError(self.name)
+        if not claims.is_dependent:
+            self._check_has_place_for(claims.identity)
+        if (earlier := self.participants.get(claims.identity)) is not None:
+            if not self.settings.replaces_duplicates and earlier.stands_for is None:
+                raise IdentityTakenError(claims.identity)
+            self.remove(earlier, CloseReason.DUPLICATE_IDENTITY)
+
+    def release(self, participant: Participant) -> None:
+        """Let somebody go on to another room. The others are told that it has left, with all that it published."""
+        publications = list(participant.publisher.publications.values())
+        logger.info("%s goes on from %s: %s", participant.identity, self.name, participant.summary())
+        participant.depart()
+        self._see_off(participant, publications, media_goes_on=True)
+
+    def receive(self, participant: Participant, claims: Claims) -> None:
+        """Take in somebody whom another room has released, with all that it publishes. `make_place_for` comes before."""
+        has_arrived = False
+        try:
+            participant.arrive(self, claims)
+            participant.tell(room_moved(self, participant))
+            has_arrived = True
+        finally:
+            if not has_arrived:  # no room has it, and nobody else would close its connections
+                participant.close(CloseReason.UNKNOWN)
+                participant.leave()
+        self.participants[participant.identity] = participant
+        self._settle(participant)
+        if participant.has_been_active:
+            self.environment.tell(ParticipantJoined(self, participant))
+        for publication in list(participant.publisher.publications.values()):
+            self.track_published(participant, publication)
+        self.data.tracks_changed()
+        participant.reconciler.reconcile()
 
     def resume(self, identity: Identity, sink: SignalSink, *, single_connection: bool) -> Participant | None:
         """Let somebody who is still here go on with another signal connection; None if there is nobody to resume."""
@@ -185,14 +215,21 @@ class Room:
             logger.info("%s left %s: %s", participant.identity, self.name, participant.summary())
         with self._fence(participant):
             participant.leave(silently=silently)
+        self._see_off(participant, publications, media_goes_on=participant.stands_for is not None)
+
+    def _see_off(self, participant: Participant, publications: list[Publication], *, media_goes_on: bool) -> None:
+        """Forget somebody who has gone, and tell of it."""
         if self.participants.get(participant.identity) is participant:  # it may have been replaced
             del self.participants[participant.identity]
         self._left_at = trio.current_time()
         self._people_changed.set()
         self.news.changed(participant)
         for publication in publications:
-            self._withdraw(publication.media)
-            publication.media.close()
+            if media_goes_on:  # elsewhere
+                self._take_away(publication.media)
+            else:
+                self._withdraw(publication.media)
+                publication.media.close()
             self.environment.tell(TrackUnpublished(self, participant, publication.info))
         left = ParticipantLeft if participant.has_been_active else ParticipantAborted
         self.environment.tell(left(self, participant))
@@ -209,7 +246,7 @@ class Room:
         if participant.is_hidden != was_hidden:
             if participant.is_hidden:
                 self.news.vanished(participant)
-            self._reconcile_all()
+            self.reconcile_all()
 
     def tracks_for(self, subscriber: Participant) -> dict[TrackSid, MediaTrack]:
         """Return what others publish."""
@@ -229,7 +266,13 @@ class Room:
     def set_permissions(self, publisher: Participant, request: rtc.SubscriptionPermission) -> None:
         """Take a publisher's word on who may have its tracks."""
         if publisher.permissions.set(request):
-            self._reconcile_all()
+            self.reconcile_all()
+            publisher.changes.notify()
+
+    def reconcile_all(self) -> None:
+        """Let everybody's subscriptions follow what has changed."""
+        for person in self.participants.values():
+            person.reconciler.wake()
 
     def simulate_speaking(self, participant: Participant, seconds: float) -> None:
         """Tell everybody that somebody speaks, and after `seconds` that it does not."""
@@ -246,7 +289,7 @@ class Room:
         self._tracks[publication.media.sid] = publication.media
         self._voices.wake()
         self.news.changed(publisher)
-        self._reconcile_all()
+        self.reconcile_all()
         self.environment.tell(TrackPublished(self, publisher, publication.info))
 
     def track_unpublished(self, publisher: Participant, publication: Publication) -> None:
@@ -277,16 +320,27 @@ class Room:
         person = self.participants.get(identity)
         return person is not None and person.is_hidden
 
-    def _reconcile_all(self) -> None:
-        """Let everybody's subscriptions follow what has changed."""
-        for person in self.participants.values():
-            person.reconciler.wake()
-
     def _withdraw(self, track: MediaTrack) -> None:
         self._tracks.pop(track.sid, None)
         self._flowing.discard(track.sid)
         for person in self.participants.values():
             person.reconciler.forget(track.sid)
+
+    def _take_away(self, track: MediaTrack) -> None:
+        """End what everybody has of a track that others go on to have: at once, for it may be back here any moment."""
+        self._withdraw(track)
+        for person in list(self.participants.values()):
+            person.reconciler.end(track.sid)
+
+    def _settle(self, participant: Participant) -> None:
+        """Run the tasks of somebody who has come in, and tell of it."""
+        assert self._nursery is not None, "there was place in it, so the room is open"
+        self._nursery.start_soon(self._host, participant, participant.sid)
+        self._was_used |= not participant.claims.is_dependent
+        self.news.changed(participant)
+        if participant.grant.recorder:
+            self._tell_room()  # at once: people are to know that they are recorded
+        self._people_changed.set()
 
     @contextmanager
     def _fence(self, participant: Participant) -> Iterator[None]:
@@ -296,9 +350,9 @@ class Room:
         except Exception:
             logger.exception("%s: %s did not leave in order", self.name, participant.identity)
 
-    async def _host(self, participant: Participant) -> None:
+    async def _host(self, participant: Participant, stay: ParticipantSid) -> None:
         try:
-            await participant.run()
+            await participant.run(stay)
         except* SfuError as failures:
             for failure in _leaves(failures):
                 participant.close(failure.reason)
@@ -306,7 +360,8 @@ class Room:
         except* Exception as failures:  # the fence: a bug here ends this participant only
             logger.exception("%s: %s crashed", self.name, participant.identity, exc_info=failures)
         finally:
-            self.remove(participant, participant.close_reason or CloseReason.UNKNOWN)
+            if participant.sid == stay:  # else it has moved, and is another room's
+                self.remove(participant, participant.close_reason or CloseReason.UNKNOWN)
 
     async def _tell_news(self) -> None:
         due = trio.current_time()

@@ -42,7 +42,10 @@ class Rooms:
     def is_taken(self, name: RoomName, identity: Identity) -> bool:
         """Whether somebody of this identity is in the room who is not to be replaced."""
         room = self.find(name)
-        return room is not None and not room.settings.replaces_duplicates and identity in room.participants
+        if room is None or room.settings.replaces_duplicates:
+            return False
+        person = room.participants.get(identity)
+        return person is not None and person.stands_for is None
 
     def find(self, name: RoomName) -> Room | None:
         """Return the room of this name if there is one now."""

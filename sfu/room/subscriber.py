@@ -98,6 +98,16 @@ class Subscriber:
         """Sum up what was sent, of subscriptions that have ended too."""
         return sum((each.down_track.totals() for each in self.subscriptions.values()), self._ended)
 
+    def depart(self) -> None:
+        """End every subscription: the client goes to another room, where sections and counts begin empty."""
+        with self.peer.connection.endpoint.batch():
+            for sid in list(self.subscriptions):
+                self.unsubscribe(sid)
+
+    def arrive(self) -> None:
+        """Count from nothing what is sent in another room."""
+        self._ended = Totals()
+
     def connection_established(self) -> None:
         """Tell of the tracks that were only waiting for the connection."""
         self._tell_flowing()

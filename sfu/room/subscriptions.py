@@ -80,6 +80,12 @@ class Wishes:
         """Return how it wants this one."""
         return self._settings.get(sid, self._default_settings)
 
+    def forget_all(self) -> None:
+        """Forget what was said of single tracks."""
+        self._explicit.clear()
+        self._settings.clear()
+        self._missing_since.clear()
+
     def forget(self, sid: TrackSid) -> None:
         """Forget a track that is gone for good."""
         self._explicit.pop(sid, None)

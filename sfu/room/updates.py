@@ -31,6 +31,7 @@ class ParticipantNews:
     def changed(self, participant: "Participant", *, immediately: bool = False) -> None:
         """Tell everybody what has become of `participant`: at once, or with the next flush."""
         participant.version += 1
+        participant.changes.notify()
         participant.news = info = participant_info(participant)
         self._note_departure(participant, info)
         if participant.is_hidden:

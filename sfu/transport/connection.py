@@ -86,7 +86,7 @@ class PeerConnection:
         self._paths: set[Path] = set()
         self._failure: Exception | None = None
         self.checked_from: set[str] = set()
-        self._alarm = trio.CancelScope()  # always there: a datagram may come before run() does
+        self._alarm = trio.CancelScope()  # always there: a datagram may come before `keep_time`
 
     @property
     def connected(self) -> bool:
@@ -180,27 +180,30 @@ class PeerConnection:
         self._alarm.deadline = trio.current_time()
 
     async def run(self) -> NoReturn:
-        """Keep the timers until cancelled, and leave nothing in the endpoint's tables.
+        """Keep the timers until cancelled, and leave nothing in the endpoint's tables. Raises as `keep_time`."""
+        try:
+            await self.keep_time()
+        finally:
+            self.close()
+
+    async def keep_time(self) -> NoReturn:
+        """Keep the timers until cancelled. Then the connection is to be closed, or another task to keep them.
 
         Raises:
             PeerConnectionLostError: the handshake failed.
             Exception: whatever a datagram of this connection caused.
         """
-        try:
-            while True:
-                if self._failure is not None:
-                    raise self._failure
-                self._alarm.deadline = self._deadline()
-                with self._alarm:
-                    await trio.sleep_forever()
-                self._alarm = trio.CancelScope()
-                with self.endpoint.batch():
-                    now = trio.current_time()
-                    self.perform(self.transport.handle_timeout(now))
-                    if self.media is not None:
-                        self.media.handle_timeout(now)
-        finally:
-            self.close()
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            self._alarm = trio.CancelScope(deadline=self._deadline())
+            with self._alarm:
+                await trio.sleep_forever()
+            with self.endpoint.batch():
+                now = trio.current_time()
+                self.perform(self.transport.handle_timeout(now))
+                if self.media is not None:
+                    self.media.handle_timeout(now)
 
     def close(self) -> None:
         """Say goodbye and leave the endpoint's tables, even if a core that is broken cannot say it. Idempotent."""

@@ -1,11 +1,11 @@
 """`livekit.RoomService`: rooms made, looked at, moderated and ended by an operator's back end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import trio
-from google.protobuf.message import Message
 from livekit.protocol import models
 from livekit.protocol.room import (
     DESCRIPTOR,
@@ -13,11 +13,13 @@ from livekit.protocol.room import (
     DeleteRoomRequest,
     DeleteRoomResponse,
     ForwardParticipantRequest,
+    ForwardParticipantResponse,
     ListParticipantsRequest,
     ListParticipantsResponse,
     ListRoomsRequest,
     ListRoomsResponse,
     MoveParticipantRequest,
+    MoveParticipantResponse,
     MuteRoomTrackRequest,
     MuteRoomTrackResponse,
     PerformRpcRequest,
@@ -34,9 +36,18 @@ from livekit.protocol.room import (
 
 from sfu.agents.worker import DeploymentError
 from sfu.data.calls import RESPONSE_SECONDS, RpcError
-from sfu.errors import CloseReason, LimitExceededError, RoomClosedError, UnknownPresetError
+from sfu.errors import (
+    CloseReason,
+    IdentityTakenError,
+    LimitExceededError,
+    NotMovableError,
+    RoomClosedError,
+    RoomFullError,
+    UnknownPresetError,
+)
 from sfu.model import Identity, RoomName, TrackSid
 from sfu.room.moderation import mute_track, set_permission, update_subscriptions
+from sfu.room.moving import forward, move
 from sfu.room.participant import Participant
 from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import participant_info, room_info
@@ -70,12 +81,14 @@ class RoomService:
     """Carries out what is asked of the rooms of this process. Each effect is there when its call returns.
 
     `remote_unmute` says whether a track that was muted can be unmuted for its publisher, whose microphone it may be,
-    `removal_revokes` whether whoever is removed needs another token to come back.
+    `removal_revokes` whether whoever is removed needs another token to come back, `auto_create` whether somebody can be
+    brought into a room that is not open yet.
     """
 
     rooms: Rooms
     remote_unmute: bool
     removal_revokes: bool
+    auto_create: bool
 
     def service(self) -> TwirpService:
         """Return the calls that are served, with who may make them."""
@@ -93,8 +106,8 @@ class RoomService:
                 "UpdateSubscriptions": Method(may_administer_room, self.update_subscriptions),
                 "SendData": Method(may_administer_room, self.send_data),
                 "PerformRpc": Method(may_administer_room, self.perform_rpc),
-                "ForwardParticipant": Method(may_send_to_room, self.send_to_room),
-                "MoveParticipant": Method(may_send_to_room, self.send_to_room),
+                "ForwardParticipant": Method(may_send_to_room, self.forward_participant),
+                "MoveParticipant": Method(may_send_to_room, self.move_participant),
                 "UpdateRoomMetadata": Method(may_administer_room, self.update_room_metadata),
             },
         )
@@ -166,13 +179,13 @@ class RoomService:
         """Mute or unmute somebody's track; there is none in the response if it is not published. Raises TwirpError."""
         if not request.muted and not self.remote_unmute:
             raise InnerError(ErrorCode.FAILED_PRECONDITION, "remote unmute not enabled")
-        room, participant = self._participant(request.room, request.identity)
+        room, participant = self._original(request.room, request.identity)
         track = mute_track(room, participant, TrackSid(request.track_sid), muted=request.muted)
         return MuteRoomTrackResponse(track=track)
 
     def update_participant(self, request: UpdateParticipantRequest) -> models.ParticipantInfo:
         """Change what is said of somebody, and what they may do. Raises TwirpError."""
-        room, participant = self._participant(request.room, request.identity)
+        room, participant = self._original(request.room, request.identity)
         change = ProfileChange(request.name, request.metadata, request.attributes)
         try:
             change_profile(participant, change, self.rooms.environment.limits)
@@ -184,7 +197,7 @@ class RoomService:
 
     def update_subscriptions(self, request: UpdateSubscriptionsRequest) -> UpdateSubscriptionsResponse:
         """Choose what somebody gets; tracks that are not there yet are noted. Raises TwirpError."""
-        _, participant = self._participant(request.room, request.identity)
+        _, participant = self._original(request.room, request.identity)
         update_subscriptions(participant, request.track_sids, request.participant_tracks, wanted=request.subscribe)
         return UpdateSubscriptionsResponse()
 
@@ -219,12 +232,15 @@ class RoomService:
             raise InnerError(_RPC_ERRORS.get(error.code, ErrorCode.UNKNOWN), str(error)) from error
         return PerformRpcResponse(payload=payload)
 
-    def send_to_room(self, request: ForwardParticipantRequest | MoveParticipantRequest) -> Message:
-        """Refuse to bring somebody into another room: this is not done yet. Raises TwirpError."""
-        if request.room == request.destination_room:
-            raise ArgumentError("destination room cannot be the same as source room")
-        self._participant(request.room, request.identity)
-        raise InnerError(ErrorCode.UNIMPLEMENTED, "not implemented")
+    async def move_participant(self, request: MoveParticipantRequest) -> MoveParticipantResponse:
+        """Bring somebody into another room, who keeps its connections. Raises TwirpError."""
+        await self._send(request, move)
+        return MoveParticipantResponse()
+
+    async def forward_participant(self, request: ForwardParticipantRequest) -> ForwardParticipantResponse:
+        """Show what somebody publishes in another room too, for as long as it stays. Raises TwirpError."""
+        await self._send(request, forward)
+        return ForwardParticipantResponse()
 
     def update_room_metadata(self, request: UpdateRoomMetadataRequest) -> models.Room:
         """Change a room's metadata; everybody in it is told. Raises TwirpError."""
@@ -234,6 +250,32 @@ class RoomService:
         except LimitExceededError as error:
             raise too_long(error) from error
         return room_info(room)
+
+    async def _send(
+        self,
+        request: ForwardParticipantRequest | MoveParticipantRequest,
+        send: Callable[[Participant, Room], None],
+    ) -> None:
+        """Bring somebody, in one way or the other, into the other room that a request names. Raises TwirpError."""
+        if request.room == request.destination_room:
+            raise ArgumentError("destination room cannot be the same as source room")
+        self._original(request.room, request.identity)  # before a room is opened for nothing
+        name = RoomName(request.destination_room)
+        if not (self.auto_create or self.rooms.is_open(name)):
+            raise InnerError(ErrorCode.NOT_FOUND, "requested room does not exist")
+        try:
+            destination = await self.rooms.open(name)
+            _, participant = self._original(request.room, request.identity)  # it may have left meanwhile
+            send(participant, destination)
+        except NotMovableError as error:
+            raise InnerError(ErrorCode.FAILED_PRECONDITION, str(error)) from error
+        except IdentityTakenError as error:
+            message = "a participant with the same identity is already in the room"
+            raise InnerError(ErrorCode.ALREADY_EXISTS, message) from error
+        except RoomFullError as error:
+            raise InnerError(ErrorCode.RESOURCE_EXHAUSTED, "room has exceeded its max participants") from error
+        except RoomClosedError as error:
+            raise InnerError(ErrorCode.UNAVAILABLE, "the room is closing") from error
 
     def _room(self, name: str) -> Room:
         if (room := self.rooms.find(RoomName(name))) is None:
@@ -245,4 +287,11 @@ class RoomService:
         participant = room.participants.get(Identity(identity)) if room is not None else None
         if room is None or participant is None:
             raise InnerError(ErrorCode.NOT_FOUND, "participant does not exist")
+        return room, participant
+
+    def _original(self, room_name: str, identity: str) -> tuple[Room, Participant]:
+        """Return somebody who is there in person."""
+        room, participant = self._participant(room_name, identity)
+        if participant.stands_for is not None:
+            raise InnerError(ErrorCode.FAILED_PRECONDITION, "the participant is forwarded: ask in the room where it is")
         return room, participant

@@ -15,6 +15,7 @@ import h11
 import pytest
 import trio
 
+from sfu.model import ParticipantSid
 from sfu.room.participant import Participant
 from sfu.room.room import Room
 from signaling.http import listener
@@ -78,9 +79,9 @@ def guarding(axe: Axe) -> Iterator[None]:
         with axe.guard("connection"):
             await serve_stream(*args)
 
-    async def guarded_participant(participant: Participant) -> None:
+    async def guarded_participant(participant: Participant, stay: ParticipantSid) -> None:
         with axe.guard("participant"):
-            await participant_run(participant)
+            await participant_run(participant, stay)
 
     async def guarded_room(room: Room) -> None:
         with axe.guard("room"):

@@ -1,7 +1,7 @@
 """Who is in the room, as the server tells a participant."""
 
 from livekit.protocol.models import ParticipantInfo
-from livekit.protocol.rtc import JoinResponse
+from livekit.protocol.rtc import JoinResponse, RoomMovedResponse
 
 
 class Roster:
@@ -19,6 +19,11 @@ class Roster:
         """Begin with the server's first message."""
         self.me = join.participant
         self.others = {participant.identity: participant for participant in join.other_participants}
+
+    def move(self, moved: RoomMovedResponse) -> None:
+        """Be in another room, among others."""
+        self.me = moved.participant
+        self.others = {participant.identity: participant for participant in moved.other_participants}
 
     def update(self, participant: ParticipantInfo) -> None:
         """Take in one entry of a participant update."""

@@ -486,6 +486,9 @@ class Visitor:
                 self._announcements.take_refusal(response.request_response)
             case "subscribed_quality_update" if self._dynacast:
                 self._announcements.take_demand(response.subscribed_quality_update)
+            case "room_moved":
+                self.roster.move(response.room_moved)
+                self.token = response.room_moved.token
             case "refresh_token":
                 self.token = response.refresh_token
             case "leave":
