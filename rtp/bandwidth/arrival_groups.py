@@ -1,4 +1,4 @@
-"""Packets that left together and what the path made of them: its queue, and the rate at which it delivers.
+"""Packets that left together, and what the path made of them: its queue, and the rate at which it delivers.
 
 Theory of operation. A packet's delay is when it arrived, by the receiver's clock, less when it left by ours: the least of
 late is what the path takes when it is idle, and what a packet took longer it spent in a queue. Packets that left within
@@ -6,26 +6,30 @@ late is what the path takes when it is idle, and what a packet took longer it sp
 among them tells what was queued *before* the group: queues of our own bursts drain by the next group, unless there is
 more than the path can carry.
 
-A queue that is there in every group for `MIN_STANDING_SECONDS` is a standing one. If it grows, more is sent than the path
-carries; and as the path was never idle meanwhile, the rate at which packets arrived is what it carries. If it only stands
-or shrinks, nothing more is known: the path may have become longer, or a key frame of ours is still under way.
+A queue that is there before every group for `MIN_STANDING_SECONDS` is a standing one. If it grows, more is sent than the
+path carries; and as the path was never idle meanwhile, the rate at which packets arrived is what it carries. If it only
+stands or shrinks, nothing more is known: the path may have become longer, or a key frame of ours is still under way.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 GROUP_SECONDS: Final = 0.01
 """What leaves within this time of a group's first packet belongs to it."""
 
+KEPT_SECONDS: Final = 1.0
+"""How far back groups are looked at, by their arrival."""
+
+MAX_GROUPS: Final = 128
+"""The same where arrivals are told to go back in time."""
+
 STANDING_DELAY_SECONDS: Final = 0.04
 """Delay, beyond the least, from which a queue counts: jitter is below."""
 
 MIN_STANDING_SECONDS: Final = 0.2
 """For so long packets must have arrived late before a queue counts as standing."""
-
-MAX_STANDING_SECONDS: Final = 1.0
-"""How far back a standing queue is looked at."""
 
 MIN_GROWTH_SECONDS: Final = 0.015
 """What a standing queue must have grown by, from its first third to its last, to count as growing."""
@@ -50,42 +54,69 @@ class PacketGroup:
     size: int  # bytes
 
 
-class StandingQueue:
-    """Watches the delay of groups for a queue that does not drain."""
+class ArrivalGroups:
+    """The groups that have arrived of late. The newest is looked at as far as it has come."""
 
     def __init__(self) -> None:
-        self._late = deque[PacketGroup]()  # the newest ones, if there was a queue before each
-        self._base: float | None = None
-        self._next_base = 0.0
+        self._groups = deque[PacketGroup](maxlen=MAX_GROUPS)
+        self._base: float | None = None  # the least delay
+        self._next_base = 0.0  # the same, since `_base_since`
         self._base_since = 0.0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the newest group found no queue."""
-        return not self._late
-
-    def add(self, group: PacketGroup) -> None:
-        """Take in a group, which will not change any more."""
-        if group.delay - self._find_base(group) <= STANDING_DELAY_SECONDS:
-            self._late.clear()
+    def add(self, sent_at: float, arrived_at: float, size: int) -> None:
+        """Take in a packet that has arrived."""
+        groups = self._groups
+        if groups and sent_at <= (group := groups[-1]).sent_at + GROUP_SECONDS:
+            group.size += size
+            group.arrived_at = max(arrived_at, group.arrived_at)
+            group.delay = min(arrived_at - sent_at, group.delay)
             return
-        self._late.append(group)
-        while group.arrived_at - self._late[0].arrived_at > MAX_STANDING_SECONDS:
-            self._late.popleft()
+        if groups:
+            self._learn_base(groups[-1])
+        groups.append(PacketGroup(sent_at, arrived_at, arrived_at - sent_at, size))
+        while arrived_at - groups[0].arrived_at > KEPT_SECONDS:
+            groups.popleft()
 
     def overload(self) -> int | None:
         """Return the bitrate at which the path delivers if that is less than what is sent; None if it does not show."""
-        late = self._late
+        late = self._late()
         if not late or (span := late[-1].arrived_at - late[0].arrived_at) < MIN_STANDING_SECONDS:
             return None
-        third = span / 3
-        first = min(group.delay for group in late if group.arrived_at <= late[0].arrived_at + third)
-        last = min(group.delay for group in late if group.arrived_at >= late[-1].arrived_at - third)
+        first = min(group.delay for group in late if group.arrived_at <= late[0].arrived_at + span / 3)
+        last = min(group.delay for group in late if group.arrived_at >= late[-1].arrived_at - span / 3)
         if last - first < MIN_GROWTH_SECONDS:
             return None
-        return int(8 * (sum(group.size for group in late) - late[0].size) / span)
+        start, size = _span(late, RATE_SECONDS)
+        return int(8 * size / (late[-1].arrived_at - start.arrived_at))
 
-    def _find_base(self, group: PacketGroup) -> float:
+    def has_queue(self) -> bool:
+        """Say whether the newest group found a queue."""
+        return bool(self._groups) and self._is_late(self._groups[-1])
+
+    def rate(self, seconds: float = RATE_SECONDS) -> int | None:
+        """Return the bitrate at which packets arrived in the last `seconds`; None if too little has."""
+        if not self._groups:
+            return None
+        newest = self._groups[-1]
+        start, size = _span(self._groups, seconds)
+        # what was sent in a second and arrives within a tenth has been delivered in a second
+        span = max(newest.arrived_at - start.arrived_at, newest.sent_at - start.sent_at)
+        return int(8 * size / span) if span >= MIN_RATE_SECONDS else None
+
+    def _late(self) -> list[PacketGroup]:
+        """Return the newest groups, as far back as each found a queue."""
+        late: list[PacketGroup] = []
+        for group in reversed(self._groups):
+            if not self._is_late(group):
+                break
+            late.append(group)
+        late.reverse()
+        return late
+
+    def _is_late(self, group: PacketGroup) -> bool:
+        return self._base is not None and group.delay - self._base > STANDING_DELAY_SECONDS
+
+    def _learn_base(self, group: PacketGroup) -> None:
         if self._base is None:
             self._base = self._next_base = group.delay
             self._base_since = group.arrived_at
@@ -94,27 +125,13 @@ class StandingQueue:
             self._base_since = group.arrived_at
         self._next_base = min(self._next_base, group.delay)
         self._base = min(self._base, self._next_base)
-        return self._base
 
 
-class DeliveryRate:
-    """How much has arrived lately: the path carries as much at least."""
-
-    def __init__(self) -> None:
-        self._groups = deque[PacketGroup]()
-        self._size = 0
-        self.bitrate_bps: int | None = None
-        """Over the last `RATE_SECONDS`; None while nothing is known."""
-
-    def add(self, group: PacketGroup) -> None:
-        """Take in a group, which will not change any more."""
-        groups = self._groups
-        groups.append(group)
-        self._size += group.size
-        while len(groups) > 2 and group.arrived_at - groups[1].arrived_at > RATE_SECONDS:
-            self._size -= groups.popleft().size
-        first = groups[0]
-        # what is sent in a second and arrives within a tenth has been delivered in a second
-        span = max(group.arrived_at - first.arrived_at, group.sent_at - first.sent_at)
-        if span >= MIN_RATE_SECONDS:
-            self.bitrate_bps = int(8 * (self._size - first.size) / span)
+def _span(groups: Sequence[PacketGroup], seconds: float) -> tuple[PacketGroup, int]:
+    """Return a group that arrived `seconds` before the newest, or a little longer, and how much has arrived since."""
+    newest, size = groups[-1], 0
+    for group in reversed(groups):
+        if newest.arrived_at - group.arrived_at >= seconds:
+            return group, size
+        size += group.size
+    return groups[0], size - groups[0].size

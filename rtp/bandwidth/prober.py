@@ -1,7 +1,7 @@
 """When to send padding to learn whether a path carries more, and how much of it.
 
 Theory of operation. An estimate grows only by what is sent, so more must be sent than there is media for before a higher
-layer is tried. A probe fills up what is sent to at most twice the estimate for `PROBE_SECONDS`; then the estimate has
+layer is tried. A probe fills up what is sent to at most `MAX_STEP` times the estimate for `PROBE_SECONDS`; then the estimate has
 `SETTLE_SECONDS` to follow. If it does, the next probe begins at once, until the estimate is what is wanted; if it does
 not, or the path becomes congested meanwhile, the probe ends there, and the next one waits longer.
 """
@@ -23,7 +23,7 @@ STEP_SECONDS: Final = 0.02
 MIN_PAD: Final = 200
 """A portion of less waits for the next."""
 
-MAX_STEP: Final = 2.0
+MAX_STEP: Final = 1.5
 """How many times the estimate a probe sends."""
 
 OVERAGE: Final = 1.1
@@ -32,9 +32,13 @@ OVERAGE: Final = 1.1
 MIN_PROBE_BPS: Final = 200_000
 
 FIRST_INTERVAL_SECONDS: Final = 1.5
-"""After the first failure, and after congestion."""
+"""To the next probe after one that failed, and after congestion."""
 
 INTERVAL_FACTOR: Final = 1.5
+"""How much longer it is each time, while one trouble follows the other."""
+
+CALM_SECONDS: Final = 15.0
+"""Without trouble for so long, the next interval is the first again."""
 
 MAX_INTERVAL_SECONDS: Final = 6.0
 """However often probes have failed: a path that recovers is to be found out."""
@@ -77,21 +81,22 @@ class Prober:
         self._probe: _Probe | None = None
         self._not_before = 0.0
         self._interval = FIRST_INTERVAL_SECONDS
+        self._troubled_at: float | None = None
         self._probes = self._successes = self._padding = 0
 
     def want(self, bitrate_bps: int | None, now: float) -> None:
         """Say what would be sent if the path were known to carry it; None: there is nothing more to send."""
+        if self._wanted is None:
+            self._not_before = max(self._not_before, now)
         self._wanted = bitrate_bps
-        self._settle(now)
+        self._settle()
 
     def receive_estimate(self, estimate: Estimate, now: float) -> None:
         """Take in an estimate: call it whenever that has changed."""
         if estimate.is_congested and not self._estimate.is_congested:
-            if self._probe is not None:
-                self._fail(now)
-            self._not_before = max(self._not_before, now + FIRST_INTERVAL_SECONDS)
+            self._back_off(now)
         self._estimate = estimate
-        self._settle(now)
+        self._settle()
 
     def next_timeout(self) -> float | None:
         """Say when `handle_timeout` has something to do."""
@@ -109,7 +114,7 @@ class Prober:
             return []
         elapsed = now - probe.began_at
         if elapsed >= PROBE_SECONDS + SETTLE_SECONDS:
-            self._fail(now)
+            self._back_off(now)
             return []
         if elapsed >= PROBE_SECONDS:
             probe.next_step = probe.began_at + PROBE_SECONDS + SETTLE_SECONDS
@@ -132,7 +137,7 @@ class Prober:
             return None
         return max(MIN_PROBE_BPS, int(min(OVERAGE * wanted, MAX_STEP * bitrate)))
 
-    def _settle(self, now: float) -> None:
+    def _settle(self) -> None:
         """End the probe if the estimate has followed it, or nobody needs it any more."""
         probe, bitrate = self._probe, self._estimate.bitrate_bps
         if probe is None:
@@ -142,10 +147,11 @@ class Prober:
         elif bitrate is not None and (bitrate >= self._wanted or OVERAGE * bitrate >= probe.bitrate_bps):
             self._probe = None
             self._successes += 1
-            self._interval = FIRST_INTERVAL_SECONDS
-            self._not_before = now
 
-    def _fail(self, now: float) -> None:
+    def _back_off(self, now: float) -> None:
         self._probe = None
+        if self._troubled_at is None or now - self._troubled_at > CALM_SECONDS:
+            self._interval = FIRST_INTERVAL_SECONDS
+        self._troubled_at = now
         self._not_before = now + self._interval
         self._interval = min(MAX_INTERVAL_SECONDS, INTERVAL_FACTOR * self._interval)

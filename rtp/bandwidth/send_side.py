@@ -6,18 +6,19 @@ falls when a standing queue grows, when more is lost than chance explains, and w
 delivered meanwhile, less a margin in which the queue drains. A sender with little to send so keeps its estimate.
 """
 
-from collections import Counter, deque
+from array import array
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import sqrt
 from typing import Final
 
-from rtp.bandwidth.arrival_groups import GROUP_SECONDS, DeliveryRate, PacketGroup, StandingQueue
+from rtp.bandwidth.arrival_groups import ArrivalGroups
 from rtp.bandwidth.estimate import Estimate
+from rtp.bandwidth.losses import WINDOW_SECONDS, Losses
 from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeedback
 from rtp.serial import unwrap
 
-MAX_PACKETS: Final = 4_096
+MAX_PACKETS: Final = 2_048
 """How many of the newest packets are remembered; a power of two."""
 
 MARGIN: Final = 0.95
@@ -29,23 +30,11 @@ MIN_BITRATE_BPS: Final = 30_000
 SILENCE_SECONDS: Final = 0.75
 """For so long feedback may stay away while packets are sent: it comes ten times as often."""
 
-LOSS_SECONDS: Final = 1.0
-"""The window in which loss is counted."""
-
-MIN_LOSS_PACKETS: Final = 20
-"""Fewer packets in the window say nothing about loss."""
-
-RANDOM_LOSS: Final = 0.15
-"""Share of packets that a path may lose by itself; one of radio links, say, which sending less does not mend."""
-
-LOSS_DEVIATIONS: Final = 2.0
-"""By how many standard deviations loss must exceed chance."""
-
 ROUND_TRIP_WEIGHT: Final = 0.25
 """Of the newest measurement."""
 
 _MASK: Final = MAX_PACKETS - 1
-_SENT, _LOST, _RECEIVED = 0, 1, 2
+_SENT, _LOST, _RECEIVED, _UNTOLD = range(4)
 
 
 class FeedbackDrop(Enum):
@@ -83,18 +72,17 @@ class SendSideEstimator:
         self.sent_bytes = 0
         """Of all packets so far."""
         self._next = 0
-        self._sent_at = [0.0] * MAX_PACKETS  # this and the next two by number, modulo MAX_PACKETS
-        self._sizes = [0] * MAX_PACKETS
+        self._sent_at = array("d", bytes(8 * MAX_PACKETS))  # this and the next two by number, modulo MAX_PACKETS
+        self._sizes = array("H", bytes(2 * MAX_PACKETS))
         self._states = bytearray(MAX_PACKETS)
         self._reference: int | None = None
         self._quiet_until: float | None = None  # feedback should have come by then; None before the first
         self._heard_of = 0  # packets that were sent when feedback came last
         self._is_overloaded = self._is_losing = self._is_silent = False
-        self._group: PacketGroup | None = None  # the newest: more of it may arrive
-        self._queue = StandingQueue()
-        self._delivery = DeliveryRate()
-        self._losses = deque[tuple[float, int, int]]()  # time, packets received, packets lost
-        self._received_lately = self._lost_lately = 0
+        self._groups = ArrivalGroups()
+        self._losses = Losses()
+        self._losses_from = 0  # what was lost of the packets before this number has been acted upon
+        self._told_of = 0  # the number after the last that feedback spoke of
         self._received = self._lost = self._probing = 0
         self._drops = Counter[FeedbackDrop]()
 
@@ -116,14 +104,10 @@ class SendSideEstimator:
 
     def receive_feedback(self, feedback: TransportCcFeedback, now: float) -> bool:
         """Learn what became of packets. Returns True if the estimate has changed."""
-        received, lost = self._received, self._lost
-        newest = self._read(feedback)
-        if newest is not None:
-            self._measure_round_trip(now - self._sent_at[newest & _MASK])
         self._quiet_until = now + SILENCE_SECONDS
         self._heard_of = self._next
         self._is_silent = False
-        self._count_losses(self._received - received, self._lost - lost, now)
+        self._read(feedback, now)
         return self._judge()
 
     def next_timeout(self) -> float | None:
@@ -135,19 +119,22 @@ class SendSideEstimator:
         if self._quiet_until is None or now < self._quiet_until:
             return False
         self._quiet_until = now + SILENCE_SECONDS
-        if self._next == self._heard_of or now < self._sent_at[self._heard_of & _MASK] + SILENCE_SECONDS:
-            return False  # nothing was sent that could have been told of
+        if self._next == self._heard_of:
+            return False  # nothing was sent that could be told of
+        overdue = self._sent_at[self._heard_of & _MASK] + SILENCE_SECONDS
+        if now < overdue and self._next - self._heard_of <= MAX_PACKETS:
+            self._quiet_until = overdue
+            return False
         self._is_silent = True
-        believed = self._delivery.bitrate_bps or 0
-        if self.estimate.bitrate_bps is not None:
-            believed = self.estimate.bitrate_bps
-        return self._set(max(MIN_BITRATE_BPS, believed // 2))
+        self._losses_from = self._next
+        bitrate = self.estimate.bitrate_bps or self._groups.rate()
+        return self._set(None if bitrate is None else max(MIN_BITRATE_BPS, bitrate // 2))
 
     def statistics(self) -> SendSideStatistics:
         """Return counts so far, and what is believed now."""
         return SendSideStatistics(
             self.estimate,
-            self._delivery.bitrate_bps,
+            self._groups.rate(),
             self.round_trip_seconds,
             self._next,
             self._received,
@@ -156,15 +143,17 @@ class SendSideEstimator:
             dict(self._drops),
         )
 
-    def _read(self, feedback: TransportCcFeedback) -> int | None:
-        """Take in each packet; return the newest that has arrived."""
+    def _read(self, feedback: TransportCcFeedback, now: float) -> None:
+        """Take in what became of each packet."""
         reference = feedback.reference_time
         self._reference = reference if self._reference is None else unwrap(reference, self._reference, bits=24)
         ticks = self._reference * REFERENCE_TICKS
         base = unwrap(feedback.base_sequence, near=self._next - 1)
         oldest = max(0, self._next - MAX_PACKETS)
+        untold = self._skip(range(max(oldest, self._told_of), min(base, self._next)))
         newest: int | None = None
-        states, sent_at, sizes = self._states, self._sent_at, self._sizes
+        received = lost = 0
+        states, sent_at, sizes, add = self._states, self._sent_at, self._sizes, self._groups.add
         for number, delta in enumerate(feedback.deltas, base):
             if delta is not None:
                 ticks += delta
@@ -177,59 +166,55 @@ class SendSideEstimator:
                 if state == _SENT:
                     states[at] = _LOST
                     self._lost += 1
-                continue
-            if state == _RECEIVED:
+                    lost += number >= self._losses_from
+            elif state == _RECEIVED:
                 self._drops[FeedbackDrop.REPEATED] += 1
-                continue
-            states[at] = _RECEIVED
-            self._received += 1
-            self._lost -= state == _LOST
-            newest = number
-            self._take(sent_at[at], ticks * TICK_SECONDS, sizes[at])
-        return newest
+            else:
+                states[at] = _RECEIVED
+                self._received += 1
+                self._lost -= state == _LOST
+                received += number >= self._losses_from
+                add(sent_at[at], ticks * TICK_SECONDS, untold + sizes[at] if state != _UNTOLD else 0)
+                untold = 0
+                newest = number
+        self._told_of = max(self._told_of, min(base + len(feedback.deltas), self._next))
+        if newest is not None:
+            self._measure_round_trip(now - sent_at[newest & _MASK])
+        if received or lost:
+            self._losses.add(received, lost, now, has_queue=self._groups.has_queue())
 
-    def _take(self, sent_at: float, arrived_at: float, size: int) -> None:
-        group = self._group
-        if group is None or sent_at > group.sent_at + GROUP_SECONDS:
-            if group is not None:
-                self._queue.add(group)
-                self._delivery.add(group)
-            self._group = PacketGroup(sent_at, arrived_at, arrived_at - sent_at, size)
-            return
-        group.size += size
-        group.arrived_at = max(arrived_at, group.arrived_at)
-        group.delay = min(arrived_at - sent_at, group.delay)
+    def _skip(self, numbers: range) -> int:
+        """Take packets for received that no feedback has told of: feedback is lost too. Return their size."""
+        for number in numbers:
+            self._states[number & _MASK] = _UNTOLD
+        return sum(self._sizes[number & _MASK] for number in numbers)
 
     def _measure_round_trip(self, seconds: float) -> None:
         if self.round_trip_seconds is None:
             self.round_trip_seconds = seconds
         self.round_trip_seconds += ROUND_TRIP_WEIGHT * (seconds - self.round_trip_seconds)
 
-    def _count_losses(self, received: int, lost: int, now: float) -> None:
-        self._losses.append((now, received, lost))
-        self._received_lately += received
-        self._lost_lately += lost
-        while now - self._losses[0][0] > LOSS_SECONDS:
-            _, received, lost = self._losses.popleft()
-            self._received_lately -= received
-            self._lost_lately -= lost
-        packets = self._received_lately + self._lost_lately
-        chance = RANDOM_LOSS * packets + LOSS_DEVIATIONS * sqrt(RANDOM_LOSS * (1 - RANDOM_LOSS) * max(0, packets))
-        self._is_losing = packets >= MIN_LOSS_PACKETS and self._lost_lately > chance
-
     def _judge(self) -> bool:
-        delivered = self._delivery.bitrate_bps
-        bitrate = self.estimate.bitrate_bps
-        overload = self._queue.overload()
-        self._is_overloaded = overload is not None or (self._is_overloaded and not self._queue.is_empty)
-        if self._is_losing and delivered is not None:
-            overload = min(delivered, overload or delivered)
+        groups, bitrate = self._groups, self.estimate.bitrate_bps
+        overload, has_queue = groups.overload(), groups.has_queue()
+        self._is_overloaded = overload is not None or (self._is_overloaded and has_queue)
+        is_losing = self._losses.is_excessive(has_queue=has_queue)
+        if is_losing is not None:
+            self._is_losing = is_losing
+        if is_losing:
+            overload = groups.rate(WINDOW_SECONDS)
+            self._losses.forget()
+            self._losses_from = self._next
         if overload is not None:
-            limit = max(MIN_BITRATE_BPS, int(MARGIN * overload))
+            limit = max(MIN_BITRATE_BPS, int(MARGIN * self._carried(overload)))
             bitrate = limit if bitrate is None else min(bitrate, limit)
-        elif bitrate is not None and delivered is not None and self._queue.is_empty:
-            bitrate = max(bitrate, delivered)
+        elif bitrate is not None and not has_queue:
+            bitrate = max(bitrate, self._carried(groups.rate() or 0))
         return self._set(bitrate)
+
+    def _carried(self, delivered_bps: int) -> int:
+        """Return what was sent of which that much arrived: the path's own loss is no lack of capacity."""
+        return int(delivered_bps / (1 - self._losses.path_loss))
 
     def _set(self, bitrate: int | None) -> bool:
         before = self.estimate

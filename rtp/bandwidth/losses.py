@@ -1,0 +1,69 @@
+"""Whether packets are lost because too many are sent, or because the path loses some whatever is sent.
+
+Loss that comes with no queue is the path's own (a radio link's, say), and sending less does not mend it, up to
+`RANDOM_LOSS`. Where a queue stands, any loss beyond the path's own is a queue that overflows.
+"""
+
+from collections import deque
+from math import sqrt
+from statistics import median
+from typing import Final
+
+WINDOW_SECONDS: Final = 1.0
+"""The window in which loss is counted."""
+
+MIN_SECONDS: Final = 0.4
+"""What the window must span at least to say something."""
+
+MIN_PACKETS: Final = 20
+"""Fewer packets in the window say nothing."""
+
+RANDOM_LOSS: Final = 0.15
+"""Share of packets that a path may lose by itself."""
+
+OVERFLOW: Final = 0.03
+"""Share of packets, beyond the path's own loss, that an overflowing queue loses at least."""
+
+DEVIATIONS: Final = 2.0
+"""By how many standard deviations loss must exceed chance."""
+
+PATH_LOSS_FEEDBACKS: Final = 100
+"""Over about how many of the last the path's own loss is averaged."""
+
+
+class Losses:
+    """The losses of one path, feedback by feedback. `now` is in seconds on one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._average = 0.0  # share that is lost while there is no queue
+        self._averaged = 0  # feedbacks in it
+        self._window = deque[tuple[float, int, float]]()  # time, packets, share of them that was lost
+
+    @property
+    def path_loss(self) -> float:
+        """Share of packets that the path loses by itself: at most `RANDOM_LOSS`."""
+        return min(RANDOM_LOSS, self._average)
+
+    def add(self, received: int, lost: int, now: float, *, has_queue: bool) -> None:
+        """Take in what a feedback told."""
+        share = lost / (received + lost)
+        self._window.append((now, received + lost, share))
+        while now - self._window[0][0] > WINDOW_SECONDS:
+            self._window.popleft()
+        if not has_queue:
+            self._averaged = min(self._averaged + 1, PATH_LOSS_FEEDBACKS)
+            self._average += (share - self._average) / self._averaged
+
+    def is_excessive(self, *, has_queue: bool) -> bool | None:
+        """Say whether more is lost than chance explains; None if too little is known."""
+        packets = sum(packets for _, packets, _ in self._window)
+        if packets < MIN_PACKETS or self._window[-1][0] - self._window[0][0] < MIN_SECONDS:
+            return None
+        # the median over time, not the mean over packets: a key frame that overflows a queue is bad luck of a moment
+        share = median(share for _, _, share in self._window)
+        chance = min(RANDOM_LOSS, self.path_loss + OVERFLOW) if has_queue else RANDOM_LOSS
+        return share > chance + DEVIATIONS * sqrt(chance * (1 - chance) / packets)
+
+    def forget(self) -> None:
+        """Begin a new window: the losses of the one so far have been acted upon."""
+        self._window.clear()
