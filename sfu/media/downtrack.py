@@ -140,6 +140,11 @@ class DownTrack:
         return self.row.target != NO_LAYER
 
     @property
+    def flows(self) -> bool:
+        """Whether the subscriber is being sent what came from where it is fed now."""
+        return self._layer is not None
+
+    @property
     def wanted_layer(self) -> int | None:
         """The layer that the subscriber would like to see, whatever it can be sent; None: nothing.
 

@@ -19,7 +19,8 @@ class MediaTrack:
 
     `backups` are the MIME types of further codecs that its publisher can be asked for, best first. Who gets the track in
     one of them is fed silence until it comes. `opus` is the publisher's Opus, where that can be had with redundancy (RED)
-    and without, whichever of the two comes. `is_stereo`: there are two channels in it.
+    and without, whichever of the two comes. `is_stereo`: there are two channels in it. `mimes` are the MIME types of all
+    that it can be had in, best first: what is lost of RED is in what follows.
     """
 
     def __init__(
@@ -49,6 +50,8 @@ class MediaTrack:
             for mime in backups
             if mime not in self.receivers
         }
+        formats = () if opus is None else (RED, OPUS)
+        self.mimes = tuple(dict.fromkeys([*formats, *self.receivers, *self._awaited]))
 
     def of(self, publisher_sid: ParticipantSid) -> "MediaTrack":
         """Return the same track, from the same receivers, as another stay of its publisher has it."""
@@ -71,12 +74,6 @@ class MediaTrack:
     def stream_id(self) -> str:
         """What subscribers' descriptions call it: clients find the participant in front of the bar."""
         return f"{self.publisher_sid}|{self.sid}"
-
-    @property
-    def mimes(self) -> tuple[str, ...]:
-        """The MIME types of the codecs that it can be had in, best first: what is lost of RED is in what follows."""
-        opus = () if self._opus is None else (RED, OPUS)
-        return tuple(dict.fromkeys([*opus, *self.receivers, *self._awaited]))
 
     def comes_in(self, mime: str) -> bool:
         """Whether it is published in a codec, spelt in any case."""
@@ -102,6 +99,7 @@ class MediaTrack:
         """It comes in another codec too: feed those who have waited for that."""
         mime = receiver.codec.mime
         self.receivers[mime] = receiver
+        self.mimes = tuple(dict.fromkeys([*self.mimes, mime]))
         if (awaited := self._awaited.pop(mime, None)) is not None:
             _move(awaited.down_tracks, receiver)
 
@@ -109,8 +107,13 @@ class MediaTrack:
         """It does not come in this codec any more, but it can be asked for again."""
         mime = receiver.codec.mime
         del self.receivers[mime]
+        self.mimes = tuple(dict.fromkeys([*self.receivers, *self.mimes]))
         self._awaited[mime] = awaited = Silence(receiver.clock_rate, receiver.demand_changed)
         _move(receiver.down_tracks, awaited)
+
+    def prefer(self, mime: str) -> None:
+        """Have all who can in this codec from now on, which it comes in."""
+        self.mimes = tuple(dict.fromkeys([mime, *self.mimes]))
 
     def close(self) -> None:
         """Tell every down track that the track is gone."""

@@ -1,8 +1,8 @@
 """Telling a publisher which qualities of its video anybody wants to see, so that it need not send the others."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from livekit.protocol import models, rtc
@@ -12,7 +12,10 @@ from sfu.media.dynacast import LayerDemand
 from sfu.media.simulcast import Quality
 from sfu.media.track import MediaTrack
 from sfu.model import TrackSid
-from sfu.room.publisher import Publisher
+from sfu.room.regression import regress
+
+if TYPE_CHECKING:
+    from sfu.room.participant import Participant
 
 _QUALITIES: Final = {Quality.LOW: models.LOW, Quality.MEDIUM: models.MEDIUM, Quality.HIGH: models.HIGH}
 
@@ -33,9 +36,9 @@ class _Known:
 class Dynacast:
     """Follows what is wanted of one participant's video, and tells it what has changed."""
 
-    def __init__(self, publisher: Publisher, tell: Callable[[rtc.SignalResponse], None]) -> None:
-        self._publisher = publisher
-        self._tell = tell
+    def __init__(self, participant: "Participant") -> None:
+        self._participant = participant
+        self._publisher = participant.publisher
         self._known: dict[TrackSid, _Known] = {}
 
     def allowed(self, sid: TrackSid, mime: str) -> int:
@@ -55,6 +58,9 @@ class Dynacast:
         while True:
             seen = changes.version
             now = trio.current_time()
+            for publication in self._publisher.publications.values():
+                if regress(publication, len(self._participant.room.participants)):
+                    self._participant.room.reconcile_all()
             tracks = [each.media for each in self._publisher.publications.values()]
             videos = {track.sid: track for track in tracks if track.kind is MediaKind.VIDEO}
             self._known = {sid: self._known.get(sid) or _Known({}, track.muted) for sid, track in videos.items()}
@@ -83,20 +89,20 @@ class Dynacast:
             for mime, receiver in track.receivers.items():
                 allowed = known.demands[mime].allowed
                 receiver.layers.expect([quality for quality in Quality if before[mime] < quality <= allowed])
-            self._tell(_update(track, known.demands))
+            self._participant.tell(_update(track, known.demands))
         times = (demand.next_timeout() for demand in known.demands.values())
         return min((time for time in times if time is not None), default=float("inf"))
 
 
 def _update(track: MediaTrack, demands: Mapping[str, LayerDemand]) -> rtc.SignalResponse:
-    """Return the message in both its forms: of the first codec, and of each that was ever wanted.
+    """Return the message in both its forms: of the codec that came first, and of each that was ever wanted.
 
     Clients know codecs by their names alone, and begin to send one when it is first named so.
     """
     codecs = [
-        rtc.SubscribedCodec(codec=mime.partition("/")[2].lower(), qualities=_qualities(demands[mime].allowed))
-        for mime in track.mimes
-        if mime in track.receivers or demands[mime].is_told
+        rtc.SubscribedCodec(codec=mime.partition("/")[2].lower(), qualities=_qualities(demand.allowed))
+        for mime, demand in demands.items()
+        if mime in track.receivers or demand.is_told
     ]
     return rtc.SignalResponse(
         subscribed_quality_update=rtc.SubscribedQualityUpdate(

@@ -109,7 +109,7 @@ class Participant:
         self._descriptions = Descriptions(self.tell, environment.candidates)
         peer = Peer(environment, self, self.client_info, takes_media=True, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
-        self.dynacast = Dynacast(self.publisher, self.tell)
+        self.dynacast = Dynacast(self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
         if joining.watching is not None:
             self.subscriber = SlotSubscriber(peer, self, self.sid)
@@ -422,8 +422,9 @@ class Participant:
         self.room.track_unpublished(self, publication)
 
     def track_changed(self, publication: Publication) -> None:  # noqa: ARG002 - a protocol's
-        """Tell everybody."""
+        """Tell everybody, and let them have it in the codec that is best now."""
         self.room.news.changed(self)
+        self.room.reconcile_all()
 
     def cannot_decode(self, track: MediaTrack) -> None:
         """Have the client told that it does not get a track."""

@@ -75,7 +75,7 @@ class TrackListener(Protocol):
         """Its media is gone for good."""
 
     def track_changed(self, publication: "Publication") -> None:
-        """It comes in another codec too."""
+        """It comes in another codec too, or no more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -362,6 +362,7 @@ class Publisher:
             return
         self._forget_section(mid)
         publication.media.remove_receiver(section.receiver)
+        self._listener.track_changed(publication)
 
     def _unpublish(self, publication: Publication) -> None:
         del self.publications[publication.media.sid]

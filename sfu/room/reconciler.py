@@ -63,6 +63,7 @@ class Reconciler:
             subscriber.unsubscribe(sid)
         for track in steps.subscribe:
             subscriber.subscribe(track, self._wishes.settings(track.sid))
+        subscriber.follow_codecs()
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
         """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it."""

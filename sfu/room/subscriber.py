@@ -94,6 +94,19 @@ class Subscriber:
             with self.peer.connection.endpoint.batch():
                 apply_settings(settings, subscription.down_track)
 
+    def follow_codecs(self) -> None:
+        """Send each track in the best codec that its section agreed on: which one that is may have changed."""
+        for subscription in self.subscriptions.values():
+            track, transceiver = subscription.track, subscription.transceiver
+            if track.kind is MediaKind.AUDIO or len(track.mimes) == 1:
+                continue  # nothing of that ever changes
+            if transceiver is None or not subscription.down_track.bound:
+                continue
+            codec = track.codec_for(transceiver.codecs)
+            if codec is not None and track.source_of(codec.mime) is not subscription.down_track.source:
+                with self.peer.connection.endpoint.batch():
+                    self._feed(subscription, transceiver)
+
     def totals(self) -> Totals:
         """Sum up what was sent, of subscriptions that have ended too."""
         return sum((each.down_track.totals() for each in self.subscriptions.values()), self._ended)
@@ -143,12 +156,18 @@ class Subscriber:
             transceiver = subscription.transceiver
             if transceiver is None or subscription.down_track.bound:
                 continue
-            source = self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track)
-            if source is None:
+            if not self._feed(subscription, transceiver):
                 self._give_up(subscription)
-            elif source is not subscription.down_track.source:
-                subscription.down_track.set_source(source)
         self._tell_flowing()
+
+    def _feed(self, subscription: Subscription, transceiver: Transceiver) -> bool:
+        """Send a track in the best codec that its section agreed on. Return whether there is one."""
+        source = self.peer.bind_down_track(subscription.down_track, transceiver, subscription.track)
+        if source is None:
+            return False
+        if source is not subscription.down_track.source:
+            subscription.down_track.set_source(source)
+        return True
 
     def _give_up(self, subscription: Subscription) -> None:
         """End a subscription to what the client cannot decode. Others go on, and its section serves another track."""

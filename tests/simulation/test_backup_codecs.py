@@ -13,7 +13,7 @@ from sfu.media.downtrack import DownTrack
 from sfu.media.dynacast import LOWERING_SECONDS
 from tests.rtp.sdp.peers import track
 from tests.simulation.house import House, open_house, wait_until
-from tests.simulation.test_codecs import VP8, VP8_ONLY, Caller, both_layouts, open_caller
+from tests.simulation.test_codecs import H264, VP8, VP8_ONLY, Caller, both_layouts, open_caller
 
 
 async def wait_asked(publisher: Caller, sid: str, wanted: dict[str, bool]) -> None:
@@ -87,6 +87,34 @@ async def test_who_cannot_decode_the_first_codec_is_sent_the_backup_once_the_pub
                 await carol.send(subscription=UpdateSubscription(track_sids=[info.sid], subscribe=False))
                 await wait_asked(alice, info.sid, {"h264": False, "vp8": True})
             await wait_asked(alice, info.sid, {"h264": False, "vp8": False})
+
+
+@both_layouts
+async def test_who_gets_the_first_codec_is_moved_when_another_is_preferred(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "alice") as alice,
+        open_caller(house, "bob", VP8_ONLY) as bob,
+        open_caller(house, "carol", single=single) as carol,
+    ):
+        info = await alice.publish("cam", "h264", "vp8")
+        his = await subscribe(bob, house, "bob", info.sid)
+        hers = await subscribe(carol, house, "carol", info.sid)
+        await publish_backup(alice, info.sid, "cam-vp8")
+        (publication,) = house.participant("alice").publisher.publications.values()
+        assert hers.source is publication.media.receivers["video/H264"]
+        assert hers.row.payload_type == H264.payload_type
+        publication.media.prefer("video/VP8")
+        house.room().reconcile_all()
+        await wait_until(lambda: hers.source is his.source)
+        assert hers.row.payload_type == VP8.payload_type
+        await wait_asked(alice, info.sid, {"h264": False, "vp8": True})
+
+        _, second = alice.publisher.transceivers
+        second.direction, second.local_track = Direction.INACTIVE, None
+        await alice.describe(alice.publisher.create_offer())
+        await wait_until(lambda: hers.source is publication.media.receiver)
+        assert "CLOSED" not in his.statistics().paused
 
 
 async def test_a_backup_that_nobody_needs_is_not_spoken_of(autojump_clock) -> None:

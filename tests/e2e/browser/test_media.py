@@ -117,17 +117,18 @@ async def test_h264_is_published_and_subscribed_to(folder, layout):
             await changes_size(bob, alice, size, partial(bob.ask, "choose", of="alice", quality=quality))
 
 
-async def test_who_cannot_decode_h264_is_sent_the_backup_of_a_publisher_that_began_without_it(folder):
+async def test_once_somebody_needs_the_backup_codec_everybody_gets_it_and_the_first_one_stops(folder):
     async with open_meeting(folder) as meeting:
         alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
         bob = await meeting.invite("bob", Kind.BROWSER, SINGLE)
         carol = await meeting.invite("carol", Kind.BROWSER, DUAL)
         await at_once(partial(alice.join, dynacast=True), partial(bob.join, without="video/H264"), carol.join)
         await alice.publish(codec="h264")
-        await bob.sees(alice)
-        await carol.sees(alice)
         assert (await bob.sees(alice)).codec == "video/VP8"
-        await has_size(bob, alice, LARGE)
+        await carol.until(lambda view: view.video("alice").codec == "video/VP8")
+        await at_once(*[partial(has_size, page, alice, LARGE) for page in (bob, carol)])
+        await sends_only(alice, set())  # of what she began with
+        await at_once(*[partial(page.sees, alice) for page in (bob, carol)])
 
 
 async def test_a_screen_is_shared_beside_a_camera(folder):
