@@ -69,8 +69,10 @@ deep: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
 	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/e2e/agents --ignore=tests/fuzz \
 		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000
+	$(BIN)/python -m bench.turnover full 5000
+	$(BIN)/python -m bench.turnover signal 100000
 
-# What the server costs, beside LiveKit's figures; six minutes, on a machine with nothing else to do.
+# What the server costs, beside LiveKit's figures; eight minutes, on a machine with nothing else to do.
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench
 
