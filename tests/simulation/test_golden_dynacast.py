@@ -68,3 +68,31 @@ async def test_what_is_wanted_is_told_as_recorded(autojump_clock, layout) -> Non
     assert waits == pytest.approx([10, 5, 0, 5, 0, 0, 5], abs=0.3)
     theirs = [m.fields for m in recorded(stage.recording, "alice", "s>c") if m.kind == "subscribed_quality_update"]
     assert [without_sid(each) for each in said] == [without_sid(each) for each in theirs]
+
+
+async def test_what_an_adaptive_stream_shows_is_told_as_recorded(autojump_clock) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice", dynacast=True)
+        camera = (await alice.publish_simulcast()).sid
+        await trio.sleep(3.5)
+        bob = await stage.enter("bob")
+        await trio.sleep(3)
+        bob.set_track(camera, disabled=True)  # he attaches an element
+        bob.set_track(camera)
+        bob.set_track(camera, quality=VideoQuality.LOW, width=320, height=180)
+        await trio.sleep(6)
+        bob.set_track(camera, quality=VideoQuality.LOW, width=1280, height=720)
+        await trio.sleep(3)
+        bob.set_track(camera, quality=VideoQuality.LOW)  # he hides it
+        bob.set_track(camera, quality=VideoQuality.LOW, disabled=True)
+        await trio.sleep(3)
+        bob.set_track(camera, quality=VideoQuality.LOW)
+        await trio.sleep(0.1)
+        bob.set_track(camera, quality=VideoQuality.LOW, width=1280, height=720)
+        await trio.sleep(3)
+        await alice.leave()
+        await trio.sleep(0.5)
+        await bob.leave()
+        return {"alice": alice}  # the recorded Bob left before he could hear of her leave
+
+    await play("s05-adaptive-stream", "js", "v1", act)
