@@ -68,7 +68,7 @@ $(CHROMIUM) $(FIREFOX) $(IP):
 deep: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
 	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/e2e/agents --ignore=tests/fuzz \
-		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000
+		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000 --cancellation-stride=1
 	$(BIN)/python -m bench.turnover full 5000
 	$(BIN)/python -m bench.turnover signal 100000
 
