@@ -16,7 +16,7 @@ from sfu.model import ParticipantSid
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
 
-MEASURED_AT_ONCE: Final = 32
+AT_ONCE: Final = 32
 """Participants between two checkpoints: packets are not to wait for statistics."""
 
 FEWEST_PACKETS: Final = 5
@@ -64,17 +64,25 @@ class Qualities:
             due += WINDOW_SECONDS
             await trio.sleep_until(due)
             await self._measure()
-            self._tell_everybody()
+            await self._for_everybody(self._tell)
+            self._told = {sid: words for sid, words in self._told.items() if sid in self._scores}
+
+    async def _for_everybody(self, step: Callable[["Participant"], None]) -> None:
+        for number, person in enumerate(list(self._people()), 1):
+            step(person)
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
 
     async def _measure(self) -> None:
         published, subscribed = self._published, self._subscribed
         self._published, self._subscribed, self._scores = {}, {}, {}
-        for number, person in enumerate(list(self._people()), 1):
+
+        def measure(person: "Participant") -> None:
             if person.state == models.ParticipantInfo.ACTIVE:
                 scores = [*self._look_at_published(person, published), *self._look_at_subscribed(person, subscribed)]
                 self._scores[person.sid] = min(scores, default=BEST)
-            if number % MEASURED_AT_ONCE == 0:
-                await trio.lowlevel.checkpoint()
+
+        await self._for_everybody(measure)
 
     def _look_at_published(self, person: "Participant", known: dict[Receiver, TrackScore]) -> Iterable[float]:
         sender = person.stands_for or person  # of whose media it is
@@ -106,19 +114,17 @@ class Qualities:
             self._subscribed[down_track] = seen
             yield seen.score.value
 
-    def _tell_everybody(self) -> None:
-        ratings = {sid: rate(score) for sid, score in self._scores.items()}
-        before, self._told = self._told, {}
-        for person in self._people():
-            if person.sid not in ratings or not person.can_be_told:
-                continue
-            told = before.get(person.sid, {})
-            sids = dict.fromkeys(
-                [person.sid, *(each.track.publisher_sid for each in person.subscriber.subscriptions.values())]
-            )
-            words = self._told[person.sid] = {sid: ratings[sid] for sid in sids if sid in ratings}
-            if any(told.get(sid) is not rating for sid, rating in words.items()):
-                person.tell(self._update(words))
+    def _tell(self, person: "Participant") -> None:
+        if person.sid not in self._scores or not person.can_be_told:
+            return
+        sids = dict.fromkeys(
+            [person.sid, *(each.track.publisher_sid for each in person.subscriber.subscriptions.values())]
+        )
+        told = self._told.get(person.sid, {})
+        words = {sid: rate(self._scores[sid]) for sid in sids if sid in self._scores}
+        if any(told.get(sid) is not rating for sid, rating in words.items()):
+            self._told[person.sid] = words
+            person.tell(self._update(words))
 
     def _update(self, words: dict[ParticipantSid, Rating]) -> rtc.SignalResponse:
         infos = [

@@ -467,3 +467,18 @@ def _settled(events: list[tuple[str, int]]) -> None:
 @given(st.lists(EVENTS, max_size=30))
 def test_in_the_end_everybody_has_what_it_wishes_for(events: list[tuple[str, int]]) -> None:
     _settled(events)
+
+
+def test_a_layer_that_was_stopped_at_our_word_lives_again_from_its_first_packet_on() -> None:
+    layers = TrackLayers(tuple(map(Rid, "qhf")))
+    for layer in (0, 1, 2):
+        layers.receive_packet(layer, 0.0)
+    for half_seconds in range(1, 8):
+        layers.receive_packet(0, half_seconds / 2)
+        layers.handle_timeout(half_seconds / 2)
+    assert layers.live == {0}
+    assert (layers.missing(Quality.HIGH), layers.missing(Quality.LOW)) == (2, 0)
+    layers.expect([Quality.HIGH])
+    for layer in (1, 2):
+        layers.receive_packet(layer, 4.0)
+    assert layers.live == {0, 2}, "nobody asked for the other one, which has to prove itself"
