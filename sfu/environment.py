@@ -9,7 +9,7 @@ from rtp.dtls import DtlsContext
 from rtp.ice.candidates import Candidate
 from sfu.model import Claims
 from sfu.room.events import Tell
-from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
+from sfu.settings import CongestionSettings, DataSettings, Limits, RoomSettings, RoomWishes
 from sfu.transport.endpoint import UdpEndpoint
 
 
@@ -33,5 +33,6 @@ class Environment:
     settings: RoomSettings
     limits: Limits
     data: DataSettings
+    congestion: CongestionSettings
     presets: Mapping[str, RoomWishes]
     tell: Tell

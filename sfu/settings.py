@@ -45,6 +45,17 @@ class DataSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CongestionSettings:
+    """What is done where a subscriber's connection cannot carry all that it wants.
+
+    Nothing, unless it is `enabled`. With `may_pause` a video may be paused; else each goes on in its lowest layer.
+    """
+
+    enabled: bool = True
+    may_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AgentWish:
     """Which agents are sent to a room, and what they are told; without a name, whoever has none."""
 

@@ -296,5 +296,5 @@ def _joining(start: SessionStart) -> Joining:
 def _track_settings(setting: rtc.UpdateTrackSettings) -> TrackSettings:
     """Read what a client wants of tracks. A quality that we have no name for is the best."""
     quality = _QUALITIES.get(setting.quality, Quality.HIGH)
-    wish = Wish(quality, setting.width, setting.height, setting.fps)
+    wish = Wish(quality, setting.width, setting.height, setting.fps, setting.priority)
     return TrackSettings(setting.disabled or setting.quality == models.OFF, wish)

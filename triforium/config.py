@@ -14,7 +14,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
+from sfu.settings import CongestionSettings, DataSettings, Limits, RoomSettings, RoomWishes
 from triforium.durations import parse_duration
 from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
 
@@ -34,6 +34,18 @@ class ConfigError(Exception):
     """A configuration that cannot be used; the text is one line for the operator."""
 
 
+class CongestionControlConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done where a subscriber's connection cannot carry all that it wants."""
+
+    enabled: bool = True
+    allow_pause: bool = False
+
+    @property
+    def settings(self) -> CongestionSettings:
+        """The same, as rooms want to have it."""
+        return CongestionSettings(enabled=self.enabled, may_pause=self.allow_pause)
+
+
 class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where media goes. See `udp_ports` and `node_ips` for what the spelled fields mean."""
 
@@ -42,6 +54,7 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port_range_end: Port | None = None
     node_ip: str | tuple[str, ...] | dict[Literal["v4", "v6"], str] = ""
     enable_loopback_candidate: bool = False
+    congestion_control: CongestionControlConfig = CongestionControlConfig()
     datachannel_slow_threshold: Count = 16 * 1024
     datachannel_lossy_target_latency: str = "100ms"
     datachannel_data_track_target_latency: str = "100ms"

@@ -16,7 +16,12 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     room.create_room_attempts room.create_room_timeout
     room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
     room.sync_streams room.update_batch_target_size
-    rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io rtc.congestion_control
+    rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io
+    rtc.congestion_control.use_send_side_bwe rtc.congestion_control.use_send_side_bwe_interceptor rtc.congestion_control.probe_mode
+    rtc.congestion_control.min_channel_capacity rtc.congestion_control.disable_estimation_unmanaged_tracks
+    rtc.congestion_control.channel_observer_probe_config rtc.congestion_control.channel_observer_non_probe_config
+    rtc.congestion_control.probe_config rtc.congestion_control.stream_allocator rtc.congestion_control.remote_bwe
+    rtc.congestion_control.send_side_bwe rtc.congestion_control.send_side_bwe_pacer
     rtc.external_ip_only rtc.force_tcp rtc.interfaces rtc.ips rtc.packet_buffer_size rtc.packet_buffer_size_audio
     rtc.packet_buffer_size_video rtc.pli_throttle rtc.reconnect_on_data_channel_error
     rtc.reconnect_on_publication_error rtc.reconnect_on_subscription_error rtc.stun_servers rtc.strict_acks

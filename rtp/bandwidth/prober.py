@@ -113,7 +113,7 @@ class Prober:
         if probe is None or now < probe.next_step:
             return []
         elapsed = now - probe.began_at
-        if elapsed >= PROBE_SECONDS + SETTLE_SECONDS:
+        if now >= probe.began_at + PROBE_SECONDS + SETTLE_SECONDS:  # as `next_step` was reckoned, to the last bit
             self._back_off(now)
             return []
         if elapsed >= PROBE_SECONDS:

@@ -44,20 +44,23 @@ RECEIVE: Final = Capabilities(
 
 SEND: Final = Capabilities(
     audio=_AUDIO,
-    video=tuple(replace(codec, feedback=(*codec.feedback, "goog-remb")) for codec in (_VP8, _H264, _H265)),
-    video_extensions=(ABS_SEND_TIME,),
+    video=tuple(
+        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb")) for codec in (_VP8, _H264, _H265)
+    ),
+    video_extensions=(TRANSPORT_CC, ABS_SEND_TIME),
 )
 """What subscribers get: whatever a publisher sends can go out as the codec here that has the same MIME type.
 
 Who reads packetization mode 1 of H.264 reads mode 0 too, which is a part of it (RFC 6184 §6.3), but not the other way
-round. So publishers may use either, and subscribers need to know mode 1. The send time is what their bandwidth estimate
-(REMB) goes by.
+round. So publishers may use either, and subscribers need to know mode 1. Who agrees to
+transport-wide numbers tells when each of them came (and libwebrtc then tells nothing else); for others the send time is
+what their own estimate goes by (REMB).
 """
 
 SEND_BESIDE_RECEIVING: Final = replace(
     SEND,
     audio_extensions=(*SEND.audio_extensions, *RECEIVE.audio_extensions),
-    video_extensions=(*SEND.video_extensions, *RECEIVE.video_extensions),
+    video_extensions=(ABS_SEND_TIME, *RECEIVE.video_extensions),
 )
 """The same on a single connection. A client whose receiving sections lose an extension leaves it out of what it publishes
 later: libwebrtc in the Rust SDK then sends no audio levels, and refuses its own offer of simulcast for want of RIDs."""

@@ -1,5 +1,7 @@
 """A track in another format than it is published in: a source that is made of another, once for all who get it."""
 
+from collections.abc import Mapping
+
 from rtp.history import MAX_AUDIO_PACKETS, PacketHistory
 from rtp.reception import SenderClock
 from sfu.media.downtrack import DownTrack, Source
@@ -14,6 +16,7 @@ class DerivedSource:
     """
 
     def __init__(self, whole: Source, down_tracks: list[DownTrack], conversion: Conversion) -> None:
+        self.kind = whole.kind
         self.clock_rate = whole.clock_rate
         self.layers = whole.layers
         self._whole = whole
@@ -54,6 +57,10 @@ class DerivedSource:
     def find(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""
         return self._history.get(sequence) if epoch == self._epoch else None
+
+    def bitrates(self, now: float) -> Mapping[int, int]:
+        """What the whole costs."""
+        return self._whole.bitrates(now)
 
     def demand_changed(self) -> None:
         """What is wanted in this format is wanted of the track."""

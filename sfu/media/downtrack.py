@@ -1,6 +1,6 @@
 """One published track on its way to one subscriber: the decisions about its row."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -8,10 +8,14 @@ from typing import Final, Protocol
 from rtp.nack import DEFAULT_ROUND_TRIP_SECONDS
 from rtp.reception import SenderClock
 from rtp.rtcp.reports import ReportBlock
+from rtp.sdp.codecs import MediaKind
 from rtp.srtp import SrtpSendError
 from rtp.units import Ssrc
+from sfu.media.allocator import Demand, Rung
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
 from sfu.media.layers import TrackLayers
+from sfu.media.packet_numbers import PacketNumbers
+from sfu.media.padding import padding_packet
 from sfu.media.quality import Counts
 from sfu.media.resending import Resend, Resender, ResendStatistics, Run
 from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer
@@ -34,9 +38,14 @@ class Pause(Enum):
     """The subscriber does not want it now."""
     IDLE = auto()
     """There is no track to send just now."""
+    BANDWIDTH = auto()
+    """The subscriber's connection cannot carry it beside what is more important."""
     CLOSED = auto()
     """It is over."""
 
+
+SCREEN_SHARE_PRIORITY: Final = 1
+"""Of a screen that is shared, over cameras, where the subscriber has not said what matters to it."""
 
 _UNREACHABLE: Final = frozenset({Pause.UNBOUND, Pause.DISCONNECTED, Pause.CLOSED})
 """With none of these, what was sent can be sent again."""
@@ -48,6 +57,7 @@ _UNWANTED: Final = frozenset({Pause.UNBOUND, Pause.DISABLED, Pause.IDLE, Pause.C
 class Source(Protocol):
     """What a down track asks of what it is fed by."""
 
+    kind: MediaKind
     clock_rate: int
     layers: TrackLayers
 
@@ -69,13 +79,37 @@ class Source(Protocol):
     def demand_changed(self) -> None:
         """A down track may want more of it now, or less: `wanted_layer` says."""
 
+    def bitrates(self, now: float) -> Mapping[int, int]:
+        """Return what each layer that comes in costs to send on, in bit/s, where that is known."""
+
+
+class Limiter(Protocol):
+    """Who shares the subscriber's bandwidth among its tracks."""
+
+    def wake(self) -> None:
+        """A track may need more of it now, or less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Why a track gets what it gets: what it was allowed last, of what there was, and of how much.
+
+    `layer` is the highest that may be sent, None: nothing. `bitrates_bps` are of the layers that it might have been, and
+    `budget_bps` was to be shared among all videos of the connection.
+    """
+
+    layer: int | None
+    bitrates_bps: Mapping[int, int]
+    budget_bps: int
+
 
 @dataclass(frozen=True, slots=True)
 class DownTrackStatistics:
     """What went out, and what the subscriber says of it (RFC 3550 §6.4.1); `round_trip_seconds` if known.
 
     `refused` came too late to be encrypted. `paused` names all reasons to send nothing. `layer` is what is being sent,
-    None if nothing is. `resends` are answers to NACKs, which are counted nowhere else.
+    None if nothing is; `wished` is the best that the subscriber would like to see, and `allowance` what its bandwidth was
+    found to be worth, None as long as that shows no limit. `resends` are answers to NACKs, which are counted nowhere else.
     """
 
     packets: int
@@ -83,6 +117,8 @@ class DownTrackStatistics:
     refused: int
     paused: frozenset[str]
     layer: int | None
+    wished: int
+    allowance: Allowance | None
     packets_lost: int
     jitter: int
     round_trip_seconds: float | None
@@ -120,6 +156,8 @@ class DownTrack:
         self._wish = DEFAULT_WISH
         self._wished = wished_layer(self._wish, source.layers.published)
         self._layer: int | None = None  # what is being sent
+        self._allowance: Allowance | None = None
+        self.limiter: Limiter | None = None
         self._report: ReportBlock | None = None
         self.reports = 0
         self._round_trip: float | None = None
@@ -154,10 +192,28 @@ class DownTrack:
             return None
         return self._wished if self._layer is None else max(self._wished, self._layer)
 
-    def bind(self, *, payload_type: int, abs_send_time_id: int | None, rtx_payload_type: int | None = None) -> None:
-        """Send with these numbers: the subscriber's description has agreed to them."""
+    @property
+    def is_starved(self) -> bool:
+        """Whether nothing is sent for want of bandwidth."""
+        return Pause.BANDWIDTH in self._pauses
+
+    def bind(
+        self,
+        *,
+        payload_type: int,
+        abs_send_time_id: int | None,
+        rtx_payload_type: int | None = None,
+        numbers: PacketNumbers | None = None,
+    ) -> None:
+        """Send with these numbers: the subscriber's description has agreed to them.
+
+        Transport-wide ones are for those who take retransmissions on a stream for that: what is sent again on its own
+        SSRC must be what it was to the last byte (RFC 7714 §8.1).
+        """
+        assert numbers is None or (rtx_payload_type is not None and self.rtx_ssrc is not None), "it could not be resent"
         self.row.payload_type = payload_type
         self.row.abs_send_time_id = abs_send_time_id
+        self.row.numbers = numbers
         self._rtx_payload_type = rtx_payload_type
         if self.row.epoch != NO_EPOCH:  # what was sent until now is sent again as it was
             self._begin_run(self.row.last_sequence + 1)
@@ -177,14 +233,73 @@ class DownTrack:
         else:
             self._pauses.discard(reason)
         self.retarget()
-        self.source.demand_changed()
+        self._demand_changed()
 
     def set_wish(self, wish: Wish) -> None:
         """Send the best layer that lives, up to what the subscriber wishes to see."""
         self._wish = wish
         self._wished = wished_layer(wish, self.source.layers.published)
         self.retarget()
-        self.source.demand_changed()
+        self._demand_changed()
+
+    def demand(self, now: float) -> Demand | None:
+        """Return what of it could be sent, if only there were bandwidth; None: nothing.
+
+        Of layers that come in without being known yet for what they cost, none is on the ladder but the lowest.
+        """
+        live = self.source.layers.live
+        if self._pauses - {Pause.BANDWIDTH} or not live:
+            return None
+        costs = self.source.bitrates(now)
+        reach = max(self._wished, min(live))
+        ladder: list[Rung] = []
+        for layer in sorted(live, reverse=True):
+            cost = costs.get(layer)
+            # A layer that costs no less than one above it is of no use.
+            if layer <= reach and cost is not None and (not ladder or cost < ladder[-1].bitrate_bps):
+                ladder.append(Rung(layer, cost))
+        if not ladder:
+            return None
+        priority = self._wish.priority or (SCREEN_SHARE_PRIORITY if self.source.layers.is_screen_share else 0)
+        return Demand(tuple(reversed(ladder)), priority, self.row.target if self.is_sending else None)
+
+    def allow(self, allowance: Allowance | None, *, at_once: bool = False) -> None:
+        """Send no more than this; None: whatever is wished for.
+
+        What is sent until a key frame of a lower layer comes is worth something only where it gets through: if it has to
+        go down `at_once`, nothing is.
+        """
+        self._allowance = allowance
+        is_starved = allowance is not None and allowance.layer is None
+        if is_starved:
+            self._pauses.add(Pause.BANDWIDTH)
+        else:
+            self._pauses.discard(Pause.BANDWIDTH)
+        layer = self._layer
+        self.retarget()
+        if at_once and layer is not None and self.is_sending and self.row.target < layer:
+            self.row.leave()
+            self._layer = None
+
+    def pad(self, size: int, now: float) -> int:
+        """Send about so many bytes of padding among the retransmissions, to probe for bandwidth; return how many."""
+        if self._rtx_payload_type is None or self.rtx_ssrc is None or not self.is_sending or not self.row.packets:
+            return 0
+        sent = 0
+        while sent < size:
+            packet = padding_packet(
+                self.rtx_ssrc,
+                payload_type=self._rtx_payload_type,
+                sequence=self._rtx_sequence,
+                timestamp=self.row.last_timestamp,
+                now=now,
+                numbers=self.row.numbers,
+                abs_send_time_id=self.row.abs_send_time_id,
+            )
+            self._rtx_sequence += 1
+            self._send_uncounted(packet, now)
+            sent += len(packet)
+        return sent
 
     def set_source(self, source: Source | None) -> None:
         """Go on with another track, from a place on where a decoder can start, or with none.
@@ -220,7 +335,10 @@ class DownTrack:
             self._layer = None
             return
         layers = self.source.layers
-        target = target_layer(self._wished, layers.live, current=self._layer, is_settling=layers.is_settling)
+        allowed = self._wished
+        if self._allowance is not None and self._allowance.layer is not None:
+            allowed = min(allowed, self._allowance.layer)
+        target = target_layer(allowed, layers.live, current=self._layer, is_settling=layers.is_settling)
         self.row.target = target
         if target != self._layer:
             self.source.request_keyframe(target)
@@ -265,18 +383,20 @@ class DownTrack:
         """The source has a key frame, from which the subscriber's decoder can go on if it is on that source."""
         self._resender.release()
 
-    def nack(self, sequences: Iterable[int], now: float) -> None:
-        """Send again what the subscriber misses: 16-bit numbers, as sent."""
+    def nack(self, sequences: Iterable[int], now: float) -> int:
+        """Send again what the subscriber misses: 16-bit numbers, as sent. Return how many not for the first time."""
         if not self._pauses.isdisjoint(_UNREACHABLE):
-            return
+            return 0
+        before = self._resender.repeated
         for resend in self._resender.answer(
             sequences,
             highest=self.row.last_sequence,
             now=now,
             round_trip_seconds=DEFAULT_ROUND_TRIP_SECONDS if self._round_trip is None else self._round_trip,
-            find=self.source.find,
+            find=self.source.find if self._allowance is None else self._find_current,
         ):
             self._send_again(resend, now)
+        return self._resender.repeated - before
 
     def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> None:
         """Note what the subscriber says of what it got."""
@@ -325,6 +445,8 @@ class DownTrack:
             refused=self.row.refused,
             paused=frozenset(pause.name for pause in self._pauses),
             layer=self._layer,
+            wished=self._wished,
+            allowance=self._allowance,
             packets_lost=self._report.packets_lost if self._report else 0,
             jitter=self._report.jitter if self._report else 0,
             round_trip_seconds=self._round_trip,
@@ -343,20 +465,42 @@ class DownTrack:
                 row.payload_type,
                 row.abs_send_time_id,
                 row.vp8 or UNCHANGED,
+                numbered=row.numbers is not None,
             )
         )
 
     def _send_again(self, resend: Resend[PacketFacts], now: float) -> None:
-        protect, queue = self.row.protect, self.row.queue
-        assert protect is not None, "the connection is up"
-        assert queue is not None, "and leads somewhere"
         if self.rtx_ssrc is None or self._rtx_payload_type is None:
+            if resend.run.numbered:
+                return  # the peer agreed to a stream for these once, and has taken that back
             packet = resend.serialize(self.ssrc)
         else:
             packet = resend.serialize_rtx(
-                self.rtx_ssrc, payload_type=self._rtx_payload_type, sequence=self._rtx_sequence, now=now
+                self.rtx_ssrc,
+                payload_type=self._rtx_payload_type,
+                sequence=self._rtx_sequence,
+                now=now,
+                numbers=self.row.numbers,
             )
             self._rtx_sequence += 1
+        self._send_uncounted(packet, now)
+
+    def _find_current(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
+        """Find a packet to send again, while there is little bandwidth: of what is being sent, and of nothing else."""
+        return self.source.find(epoch, sequence) if epoch == self.row.epoch else None
+
+    def _demand_changed(self) -> None:
+        self.source.demand_changed()
+        if self.limiter is not None:
+            self.limiter.wake()
+
+    def _send_uncounted(self, packet: bytes, now: float) -> None:
+        """Send a packet that the row knows nothing of."""
+        protect, queue = self.row.protect, self.row.queue
+        assert protect is not None, "the connection is up"
+        assert queue is not None, "and leads somewhere"
+        if self.row.count is not None and self.row.numbers is None:
+            self.row.count(len(packet), now)
         try:
             queue((protect(packet), self.row.remote))
         except SrtpSendError:

@@ -13,9 +13,13 @@ from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
 from sfu.media.forwarder import Sent
+from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
 _HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
+_NUMBERED_HEADER: Final = struct.Struct("!BBHIIII")  # and an extension block of one element
+_HEADER_BYTES: Final = _HEADER.size
+_NUMBERED_BYTES: Final = _NUMBERED_HEADER.size
 _VERSION: Final = 0x80
 _VERSION_AND_EXTENSION: Final = 0x90
 
@@ -63,17 +67,20 @@ class Row:
 
     `epoch` is the source that is being sent, `target` the layer that should be; NO_EPOCH and NO_LAYER are nothing.
     Numbers of the source below `first` are not sent: they came before the splice. `vp8` is added to the source's ids;
-    None if they stay what they are.
+    None if they stay what they are. `numbers` gives each packet a transport-wide number, where the peer takes them;
+    `count` is told of each where it does not, and somebody wants to know.
     """
 
     __slots__ = (
         "abs_send_time_id",
+        "count",
         "epoch",
         "first",
         "last_sent_at",
         "last_sequence",
         "last_timestamp",
         "last_vp8",
+        "numbers",
         "octets",
         "owner",
         "packets",
@@ -94,6 +101,8 @@ class Row:
         self.ssrc = ssrc
         self.payload_type = 0
         self.abs_send_time_id: int | None = None
+        self.numbers: PacketNumbers | None = None
+        self.count: Callable[[int, float], None] | None = None
         self.epoch = NO_EPOCH
         self.target = NO_LAYER
         self.first = 0
@@ -136,6 +145,10 @@ class Row:
         """Send nothing until the target is set, and entered."""
         self.target, self.epoch = NO_LAYER, NO_EPOCH
 
+    def leave(self) -> None:
+        """Send nothing until the target is entered."""
+        self.epoch = NO_EPOCH
+
 
 class FanOut:
     """All outputs of one published track."""
@@ -167,7 +180,7 @@ class FanOut:
         size = len(payload)
         tails: dict[int, bytes] = {}  # by the id of abs-send-time, of those whose ids stay
         moved: dict[tuple[int | None, Vp8Offsets], bytes] = {}  # of the others
-        pack = _HEADER.pack
+        pack, pack_numbered = _HEADER.pack, _NUMBERED_HEADER.pack
         for row in self._rows:
             if row.epoch != epoch and (row.target != layer or not is_entry):
                 continue
@@ -190,7 +203,16 @@ class FanOut:
                     tail = tails[identifier] = _tail(identifier, payload, now)
                 number = sequence + row.sequence_offset
                 stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
-                header = pack(flags, marker | row.payload_type, number & 0xFFFF, stamp, row.ssrc)
+                kind = marker | row.payload_type
+                if (numbers := row.numbers) is not None:
+                    element = numbers.element(_NUMBERED_BYTES + len(tail), now)
+                    header = pack_numbered(
+                        _VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc, numbers.profile, element
+                    )
+                else:
+                    header = pack(flags, kind, number & 0xFFFF, stamp, row.ssrc)
+                    if (count := row.count) is not None:
+                        count(_HEADER_BYTES + len(tail), now)
                 queue((protect(header + tail), row.remote))
                 row.packets += 1
                 row.octets += size

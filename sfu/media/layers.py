@@ -34,6 +34,7 @@ class TrackLayers:
             PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
             for number, (width, height) in zip(numbers, known, strict=True)
         )
+        self.is_screen_share = is_screen_share
         self.is_settling = len(numbers) > 1
         self.live = frozenset[int]() if self.is_settling else frozenset(numbers)
         self._liveness = TrackLiveness(SCREEN_SHARE if is_screen_share else CAMERA) if self.is_settling else None

@@ -19,6 +19,7 @@ from rtp.payload.red import PRIMARY_HEADER_BYTES, enclose
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
 from rtp.sdp.codecs import H264, H265, Codec, MediaKind
 from rtp.units import Rid, Ssrc
+from sfu.media.bitrates import BitrateMeter
 from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
 from sfu.media.forwarder import GapCloser
@@ -76,6 +77,7 @@ class SourceStream:
         self.reception = Reception(clock_rate)
         self._max_history = max_history
         self.keyframes = KeyframeRequests()
+        self.meter = BitrateMeter()
         self.begin(NO_EPOCH)
 
     def begin(self, epoch: int) -> None:
@@ -254,6 +256,15 @@ class Receiver:
         if stream.keyframes.request(trio.current_time()):
             self._changed()
         return True
+
+    def bitrates(self, now: float) -> dict[int, int]:
+        """Return what each layer that comes in costs to send on, in bit/s, where that is known."""
+        bitrates: dict[int, int] = {}
+        for layer, stream in self._active.items():
+            totals = _totals(stream)
+            if (bitrate := stream.meter.sample(totals.packets, totals.octets, now)) is not None:
+                bitrates[layer] = bitrate
+        return bitrates
 
     def find(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""

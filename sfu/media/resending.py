@@ -17,7 +17,10 @@ from rtp.packet import build_packet
 from rtp.payload.rtx import rtx_payload
 from rtp.serial import unwrap
 from rtp.units import Ssrc
+from sfu.media.packet_numbers import BLOCK_BYTES, PacketNumbers
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
+
+_NUMBERED_BYTES: Final = 12 + BLOCK_BYTES  # a header with a transport-wide number (RFC 3550 §5.1)
 
 MAX_RESENDS: Final = 3
 """Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
@@ -61,7 +64,8 @@ class Run:
     """How packets are sent on, from the number `first` to the next run's.
 
     `first` is unwrapped, and as sent. `sequence_offset` and `timestamp_offset` were added to the numbers of the source
-    that is called `epoch`, and `vp8` to its ids.
+    that is called `epoch`, and `vp8` to its ids. Packets that are `numbered`, each with a transport-wide number of its
+    own, are nowhere kept as they were, and can only be sent again on another SSRC.
     """
 
     first: int
@@ -71,6 +75,7 @@ class Run:
     payload_type: int
     abs_send_time_id: int | None = None
     vp8: Vp8Offsets = UNCHANGED
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Resend(Generic[_FactsT]):
 
     def serialize(self, ssrc: Ssrc) -> bytes:
         """Return what was sent, byte by byte, to be sent on the same SSRC again."""
+        assert not self.run.numbered, "its number would be another"
         return build_packet(
             payload_type=self.run.payload_type,
             sequence=self.number & 0xFFFF,
@@ -94,16 +100,22 @@ class Resend(Generic[_FactsT]):
             extensions=self._extensions(self.facts.arrived_at),
         )
 
-    def serialize_rtx(self, ssrc: Ssrc, *, payload_type: int, sequence: int, now: float) -> bytes:
-        """Return a retransmission on a stream for that (RFC 4588 §4), with that stream's own next `sequence`."""
+    def serialize_rtx(
+        self, ssrc: Ssrc, *, payload_type: int, sequence: int, now: float, numbers: PacketNumbers | None = None
+    ) -> bytes:
+        """Return a retransmission on a stream for that (RFC 4588 §4), with that stream's own next `sequence`.
+
+        It is numbered by `numbers`, if the peer takes transport-wide ones.
+        """
+        payload = rtx_payload(self.number, self._payload())
         return build_packet(
             payload_type=payload_type,
             sequence=sequence & 0xFFFF,
             timestamp=self._timestamp(),
             ssrc=ssrc,
-            payload=rtx_payload(self.number, self._payload()),
+            payload=payload,
             marker=self.facts.marker,
-            extensions=self._extensions(now),
+            extensions=self._extensions(now) if numbers is None else numbers.block(_NUMBERED_BYTES + len(payload), now),
         )
 
     def _timestamp(self) -> int:
@@ -150,6 +162,11 @@ class Resender(Generic[_FactsT]):
     def release(self) -> None:
         """A key frame was sent."""
         self._is_held = False
+
+    @property
+    def repeated(self) -> int:
+        """How many packets were sent again, and then again."""
+        return self._repeated
 
     def answer(
         self,

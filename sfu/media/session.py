@@ -22,8 +22,10 @@ from rtp.rtcp.source_description import SourceDescription
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.serial import compact_ntp
 from rtp.units import Mid, Rid, Ssrc
+from sfu.media.bandwidth import BandwidthController, BandwidthStatistics
 from sfu.media.downtrack import DownTrack
 from sfu.media.receiver import Receiver, SourceStream
+from sfu.settings import CongestionSettings
 from sfu.transport.connection import PeerConnection
 
 REPORT_INTERVAL_SECONDS: Final = 1.0
@@ -55,19 +57,26 @@ class DropCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MediaStatistics:
-    """What was dropped, and what the peer believes that its downlink can carry (REMB), in bit/s."""
+    """What was dropped, and what the peer's downlink is believed to carry."""
 
     drops: dict[DropCause, int]
-    estimated_bitrate_bps: int | None
+    bandwidth: BandwidthStatistics
 
 
 class MediaSession:
-    """All the streams of one connection, by SSRC; its timers are reports, and requests for packets and key frames.
+    """All the streams of one connection, by SSRC.
 
-    `rtcp_heard_at` is when the peer sent RTCP last.
+    Its timers are reports, requests for packets and key frames, and its bandwidth's. `rtcp_heard_at` is when the peer sent
+    RTCP last.
     """
 
-    def __init__(self, connection: PeerConnection, *, feedback_ssrc: Ssrc) -> None:
+    def __init__(
+        self,
+        connection: PeerConnection,
+        *,
+        feedback_ssrc: Ssrc,
+        congestion: CongestionSettings = CongestionSettings(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._connection = connection
         self._feedback_ssrc = feedback_ssrc
         self._binder = SsrcBinder()
@@ -79,8 +88,8 @@ class MediaSession:
         self._next_report: float | None = None
         self._next_sender_reports = 0.0
         self._drops: Counter[DropCause] = Counter()
-        self._remb_bps: int | None = None
         self.rtcp_heard_at = float("-inf")
+        self.bandwidth = BandwidthController(congestion, self._outgoing.values, connection.reschedule)
         self._arrivals = ArrivalLog(feedback_ssrc)
         self._transport_cc_id: int | None = None
 
@@ -105,6 +114,7 @@ class MediaSession:
         """Take the subscriber's feedback for `down_track`, and report on it under `cname`."""
         self._outgoing[down_track.ssrc] = down_track
         self._cnames[down_track.ssrc] = cname
+        self.bandwidth.begin(down_track)
         self._next_sender_reports = min(self._next_sender_reports, now + REPORT_INTERVAL_SECONDS)
         self._schedule_report(now)
 
@@ -149,7 +159,7 @@ class MediaSession:
         dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
         dues += [stream.nacks.next_timeout() for _, stream in self._incoming.values()]
         dues += [receiver.next_timeout() for receiver in self._receivers.values()]
-        dues += [self._next_report, self._arrivals.next_timeout()]
+        dues += [self._next_report, self._arrivals.next_timeout(), self.bandwidth.next_timeout()]
         return min((due for due in dues if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
@@ -168,6 +178,7 @@ class MediaSession:
                 feedback.append(PictureLossIndication(self._feedback_ssrc, stream.ssrc))
             if feedback:
                 self._send([ReceiverReport(self._feedback_ssrc), *feedback])
+        self.bandwidth.handle_timeout(now)
         if self._next_report is not None and now >= self._next_report:
             self._next_report = None
             self._report(now)
@@ -175,7 +186,7 @@ class MediaSession:
 
     def statistics(self) -> MediaStatistics:
         """Return counts so far."""
-        return MediaStatistics(dict(self._drops), self._remb_bps)
+        return MediaStatistics(dict(self._drops), self.bandwidth.statistics())
 
     def _note_arrival(self, packet: bytes, header: RtpHeader, now: float) -> None:
         """Note when a packet came that its sender has numbered, whatever stream it belongs to, and tell in time."""
@@ -237,21 +248,23 @@ class MediaSession:
                 self._receive_blocks(part.blocks, now)
             case GenericNack():
                 if (down_track := self._outgoing.get(part.media_ssrc)) is not None:
-                    down_track.nack(part.sequences, now)
+                    self.bandwidth.count_nacks(down_track.nack(part.sequences, now), now)
             case PictureLossIndication():
                 self._keyframe_requested(part.media_ssrc)
             case FullIntraRequest():
                 for ssrc, _ in part.commands:
                     self._keyframe_requested(ssrc)
             case ReceiverEstimatedMaxBitrate():
-                self._remb_bps = part.bitrate_bps
+                self.bandwidth.receive_remb(part.bitrate_bps, now)
             case Goodbye():
                 for ssrc in part.ssrcs:
                     if (entry := self._incoming.pop(ssrc, None)) is not None:
                         entry[0].remove_stream(ssrc)
             case SourceDescription():
                 pass  # the section already says whose a stream is
-            case TransportCcFeedback() | Unrecognised():
+            case TransportCcFeedback():
+                self.bandwidth.receive_feedback(part, now)
+            case Unrecognised():
                 self._drops[DropCause.UNKNOWN_FEEDBACK] += 1
             case _:
                 assert_never(part)

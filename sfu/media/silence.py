@@ -1,8 +1,9 @@
 """A source of nothing: what a down track has between two tracks, or until its publisher sends the codec that it gets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rtp.reception import SenderClock
+from rtp.sdp.codecs import MediaKind
 from sfu.media.downtrack import DownTrack
 from sfu.media.fanout import PacketFacts
 from sfu.media.layers import TrackLayers
@@ -11,7 +12,8 @@ from sfu.media.layers import TrackLayers
 class Silence:
     """Feeds nothing to whoever is attached. `demand_changed` is called when what they want of it may have changed."""
 
-    def __init__(self, clock_rate: int, demand_changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, kind: MediaKind, clock_rate: int, demand_changed: Callable[[], None] = lambda: None) -> None:
+        self.kind = kind
         self.clock_rate = clock_rate
         self.layers = TrackLayers()
         self.down_tracks: list[DownTrack] = []
@@ -43,3 +45,7 @@ class Silence:
     def sender_clock(self, epoch: int) -> SenderClock | None:  # noqa: ARG002 - a protocol's
         """Nothing has a clock."""
         return None
+
+    def bitrates(self, now: float) -> Mapping[int, int]:  # noqa: ARG002 - a protocol's
+        """It costs nothing."""
+        return {}

@@ -41,13 +41,14 @@ class PublishedLayer:
 class Wish:
     """What a subscriber wants to see: a quality or, if that is given, a size in pixels; and at most so many frames a second.
 
-    0: not said. Layers of one track differ in size and not in frames, so `frame_rate` changes nothing here.
+    Where not everything can be sent, tracks of a higher `priority` come first. 0: not said. Layers of one track differ in size and not in frames, so `frame_rate` changes nothing here.
     """
 
     quality: Quality = Quality.HIGH
     width: int = 0
     height: int = 0
     frame_rate: int = 0
+    priority: int = 0
 
 
 DEFAULT_WISH: Final = Wish()

@@ -46,7 +46,7 @@ class MediaTrack:
         self._opus = opus
         self._other_format: DerivedSource | None = None
         self._awaited = {
-            mime: Silence(receiver.clock_rate, receiver.demand_changed)
+            mime: Silence(receiver.kind, receiver.clock_rate, receiver.demand_changed)
             for mime in backups
             if mime not in self.receivers
         }
@@ -108,7 +108,7 @@ class MediaTrack:
         mime = receiver.codec.mime
         del self.receivers[mime]
         self.mimes = tuple(dict.fromkeys([*self.receivers, *self.mimes]))
-        self._awaited[mime] = awaited = Silence(receiver.clock_rate, receiver.demand_changed)
+        self._awaited[mime] = awaited = Silence(receiver.kind, receiver.clock_rate, receiver.demand_changed)
         _move(receiver.down_tracks, awaited)
 
     def prefer(self, mime: str) -> None:

@@ -11,7 +11,7 @@ from rtp.binding import Section
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID
+from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID, TRANSPORT_CC
 from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
@@ -23,6 +23,7 @@ from rtp.transport import PeerTransport
 from rtp.units import Rid, Ssrc
 from sfu.environment import Environment
 from sfu.media import capabilities
+from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
 from sfu.media.downtrack import DownTrack, Source
 from sfu.media.session import MediaSession
 from sfu.media.silence import Silence
@@ -69,7 +70,7 @@ class Peer:
         self._dtls = DtlsTransport(environment.certificate, DtlsRole.SERVER, environment.dtls)
         self.connection = PeerConnection(PeerTransport(self._ice, self._dtls), environment.endpoint, owner)
         self.connection.answer_to(self._ice.local.ufrag)
-        self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc())
+        self.media = MediaSession(self.connection, feedback_ssrc=self._new_ssrc(), congestion=environment.congestion)
         self.connection.media = self.media
         sends = capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND
         sends = capabilities.without(sends, unsent_mimes(client))
@@ -143,7 +144,7 @@ class Peer:
 
     def new_slot(self, kind: MediaKind, stream_id: str, track_id: str) -> tuple[DownTrack, LocalTrack]:
         """Make what sends one track after the other on this connection, under names and SSRCs that stay."""
-        silence = Silence(_CLOCK_RATES[kind])
+        silence = Silence(kind, _CLOCK_RATES[kind])
         return self._new_down_track(silence, kind, stream_id, track_id, outlives=True)
 
     def bind_down_track(self, down_track: DownTrack, transceiver: Transceiver, track: MediaTrack) -> Source | None:
@@ -151,10 +152,18 @@ class Peer:
         codec = track.codec_for(transceiver.codecs)
         if codec is None or not transceiver.current_direction.sends:
             return None
+        numbers = None
+        transport_cc_id = transceiver.extensions.get(TRANSPORT_CC)
+        has_rtx = codec.rtx_payload_type is not None and down_track.rtx_ssrc is not None
+        if transport_cc_id is not None and TRANSPORT_CC_FEEDBACK in codec.feedback and has_rtx:
+            numbers = self.media.bandwidth.numbers(transport_cc_id)
+        if down_track.source.kind is MediaKind.VIDEO:
+            down_track.row.count = self.media.bandwidth.counter()
         down_track.bind(
             payload_type=codec.payload_type,
-            abs_send_time_id=transceiver.extensions.get(ABS_SEND_TIME),
+            abs_send_time_id=None if numbers is not None else transceiver.extensions.get(ABS_SEND_TIME),
             rtx_payload_type=codec.rtx_payload_type,
+            numbers=numbers,
         )
         return track.source_of(codec.mime)
 

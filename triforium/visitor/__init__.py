@@ -8,6 +8,7 @@ from triforium.visitor.errors import (
     SignalLostError,
     VisitorError,
 )
+from triforium.visitor.feedback import BandwidthFeedback
 from triforium.visitor.opening import open_visitor
 from triforium.visitor.plain import PlainPeer, open_whep, open_whip
 from triforium.visitor.plan import CALL_PLAN, MediaPlan
@@ -22,6 +23,7 @@ from triforium.visitor.world import VisitorWorld, memory_world, real_world
 
 __all__ = [
     "CALL_PLAN",
+    "BandwidthFeedback",
     "Habits",
     "JoinRefusedError",
     "Layer",

@@ -20,6 +20,7 @@ from rtp.sdp.description import Direction
 from rtp.sdp.transceiver import LocalEncoding, LocalTrack, Transceiver
 from rtp.units import Ssrc
 from sfu.transport.connection import ConnectionOwner
+from triforium.visitor.feedback import BandwidthFeedback
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.receiving import ReceivedTrack, Watch
@@ -62,6 +63,7 @@ class Connections:
         start: Callable[[Link], None],
         tell: Callable[[], None],
         watch: Watch | None = None,
+        feedback: BandwidthFeedback = BandwidthFeedback.PLENTY,
     ) -> None:
         self.received: dict[str, ReceivedTrack] = {}
         self.subscribed: set[str] = set()
@@ -74,6 +76,7 @@ class Connections:
         self._start = start
         self._tell = tell
         self._watch = watch
+        self._feedback = feedback
         self._transceivers: dict[Sender, Transceiver] = {}
         self._subscriber_primary = False
         self._offers = 0
@@ -246,7 +249,12 @@ class Connections:
 
     def _new_link(self) -> Link:
         return Link(
-            self._world, self._owner, cname="visitor", tell=self._tell, sends_rtx=self._habits is Habits.JAVASCRIPT
+            self._world,
+            self._owner,
+            cname="visitor",
+            tell=self._tell,
+            sends_rtx=self._habits is Habits.JAVASCRIPT,
+            feedback=self._feedback,
         )
 
     def _add_spare(self, kind: MediaKind, count: int) -> None:

@@ -10,7 +10,7 @@ import trio
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, TRANSPORT_CC
 from rtp.ice.candidates import Candidate, IceCredentials, host_candidate, new_credentials, parse_candidate
 from rtp.ice.controlling import IceControllingAgent
 from rtp.ice.outputs import ConsentLost, IceOutput
@@ -23,6 +23,7 @@ from rtp.transport import Lost, PeerTransport, TransportOutput
 from rtp.units import Path, Ssrc
 from sfu.transport.connection import ConnectionOwner, PeerConnection
 from sfu.transport.endpoint import UdpEndpoint
+from triforium.visitor.feedback import BandwidthFeedback, with_feedback
 from triforium.visitor.media import VisitorMedia
 from triforium.visitor.sending import Sender
 from triforium.visitor.socket import MovableSocket
@@ -60,7 +61,14 @@ class Link:
     """A peer connection as a client has it. `sends_rtx`: what it sends is sent again on a stream for that."""
 
     def __init__(
-        self, world: VisitorWorld, owner: ConnectionOwner, *, cname: str, tell: Callable[[], None], sends_rtx: bool
+        self,
+        world: VisitorWorld,
+        owner: ConnectionOwner,
+        *,
+        cname: str,
+        tell: Callable[[], None],
+        sends_rtx: bool,
+        feedback: BandwidthFeedback = BandwidthFeedback.PLENTY,
     ) -> None:
         dice = world.random
         self.socket = MovableSocket(world.host, world.open_socket)
@@ -75,12 +83,14 @@ class Link:
         transport = PeerTransport(self._ice, self._dtls)
         self.connection = PeerConnection(transport, self.endpoint, owner)
         self.connection.answer_to(self._ice.local.ufrag)
-        self.media = VisitorMedia(self.connection, ssrc=self.new_ssrc(), cname=cname, wall=world.wall, tell=tell)
+        self.media = VisitorMedia(
+            self.connection, ssrc=self.new_ssrc(), cname=cname, wall=world.wall, tell=tell, feedback=feedback
+        )
         self.connection.media = self.media
         self.negotiation = Negotiation(
             LocalTransport(self._ice.local, world.certificate.fingerprint, (), lite=False, setup=Setup.ACTIVE),
-            receive=CAPABILITIES,
-            send=CAPABILITIES if sends_rtx else WITHOUT_RTX,
+            receive=with_feedback(CAPABILITIES, feedback),
+            send=with_feedback(CAPABILITIES if sends_rtx else WITHOUT_RTX, feedback),
             session_id=dice.getrandbits(62),
             with_data=True,
         )
@@ -178,6 +188,8 @@ class Link:
             self._attach_channels()
         for candidate in remote.candidates:
             self._check(candidate)
+        agreed = {uri: number for each in self.negotiation.transceivers for uri, number in each.extensions.items()}
+        self.media.time_by(transport_cc_id=agreed.get(TRANSPORT_CC), abs_send_time_id=agreed.get(ABS_SEND_TIME))
         self.connection.reschedule()
 
     def _check(self, candidate: Candidate) -> None:

@@ -1,12 +1,14 @@
 """The RTP and RTCP of one of a visitor's connections: what it sends, what it receives, and what is reported of both."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, assert_never
 
 import trio
 
+from rtp.arrivals import ArrivalLog
 from rtp.errors import DecodeError
-from rtp.packet import parse_header
+from rtp.extensions import find_extension
+from rtp.packet import RtpHeader, parse_header
 from rtp.rtcp.compound import RtcpPacket, parse_compound, serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
@@ -16,6 +18,7 @@ from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
 from rtp.units import Ssrc
 from sfu.transport.connection import PeerConnection
+from triforium.visitor.feedback import PLENTY_BPS, REMB_SECONDS, BandwidthFeedback, ReceiverEstimator
 from triforium.visitor.receiving import ReceivedTrack
 from triforium.visitor.sending import Sender
 
@@ -24,9 +27,6 @@ REPORT_SECONDS: Final = 1.0
 
 MAX_BLOCKS: Final = 31
 """What one report holds (RFC 3550 §6.4.1)."""
-
-ESTIMATE_BPS: Final = 20_000_000
-"""The REMB that we send: there is always room for more."""
 
 
 class VisitorMedia:
@@ -44,6 +44,7 @@ class VisitorMedia:
         cname: str,
         wall: Callable[[], float],
         tell: Callable[[], None],
+        feedback: BandwidthFeedback = BandwidthFeedback.PLENTY,
     ) -> None:
         self.unexpected_packets = 0
         self.malformed = 0
@@ -56,6 +57,11 @@ class VisitorMedia:
         self._tracks: dict[Ssrc, ReceivedTrack] = {}
         self._repairs: dict[Ssrc, ReceivedTrack] = {}
         self._report_at: float | None = None
+        self._feedback = feedback
+        self._estimator = ReceiverEstimator()
+        self._estimate_at: float | None = None
+        self._arrivals = ArrivalLog(ssrc)
+        self._timing_id: int | None = None
 
     def say_goodbye(self, sender: Sender) -> None:
         """Tell the server that nothing more comes of an SSRC for now, as browsers do of a layer that they stop."""
@@ -76,10 +82,17 @@ class VisitorMedia:
         self._tracks = tracks
         self._repairs = {track.rtx_ssrc: track for track in tracks.values() if track.rtx_ssrc is not None}
 
+    def time_by(self, *, transport_cc_id: int | None, abs_send_time_id: int | None) -> None:
+        """Learn which header extension tells when packets left: by their numbers, or by time."""
+        is_numbered = self._feedback is BandwidthFeedback.TRANSPORT_CC
+        self._timing_id = transport_cc_id if is_numbered else abs_send_time_id
+
     def receive_rtp(self, packet: bytes, now: float) -> None:
         """Take one RTP packet."""
         try:
             header = parse_header(packet)
+            if self._timing_id is not None:
+                self._note_arrival(packet, header, self._timing_id, now)
             track = self._tracks.get(header.ssrc) or self._repairs.get(header.ssrc)
             if track is None:
                 self.unexpected_packets += 1
@@ -119,7 +132,8 @@ class VisitorMedia:
             return None
         timeouts = [sender.next_timeout() for sender in self._senders.values()]
         timeouts += [track.next_timeout() for track in self._tracks.values()]
-        return min((due for due in (*timeouts, self._report_at) if due is not None), default=None)
+        timeouts += [self._report_at, self._estimate_at, self._arrivals.next_timeout()]
+        return min((due for due in timeouts if due is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Send what is due."""
@@ -130,10 +144,45 @@ class VisitorMedia:
         for track in self._tracks.values():
             if missing := track.take_missing(now):
                 self._send([GenericNack(self._ssrc, track.ssrc, missing)])
+        tail = self._arrivals.next_timeout()
+        if tail is not None and now >= tail:
+            self._tell_arrivals(now)
+        if self._estimate_at is not None and now >= self._estimate_at:
+            self._estimate_at = now + REMB_SECONDS
+            self._tell_estimate(now)
         if self._report_at is not None and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
             if self._senders or self._tracks:  # libwebrtc sends no RTCP either while it has no streams
                 self._send(self._reports(now))
+
+    def _note_arrival(self, packet: bytes, header: RtpHeader, identifier: int, now: float) -> None:
+        timing = find_extension(packet, header, identifier)
+        if timing is None:
+            return
+        number = int.from_bytes(timing)
+        match self._feedback:
+            case BandwidthFeedback.TRANSPORT_CC:
+                self._arrivals.note(number, header.ssrc, now)
+                if self._arrivals.is_due(now):
+                    self._tell_arrivals(now)
+            case BandwidthFeedback.REMB:
+                self._estimator.receive(number, len(packet), now)
+                if self._estimate_at is None:
+                    self._estimate_at = now + REMB_SECONDS
+            case BandwidthFeedback.PLENTY:
+                return
+            case _:
+                assert_never(self._feedback)
+        self._connection.reschedule()
+
+    def _tell_arrivals(self, now: float) -> None:
+        self._send([ReceiverReport(self._ssrc), *self._arrivals.take(now)])
+
+    def _tell_estimate(self, now: float) -> None:
+        estimate = self._estimator.take(now)
+        if estimate is not None:
+            remb = ReceiverEstimatedMaxBitrate(self._ssrc, estimate, tuple(self._tracks))
+            self._send([ReceiverReport(self._ssrc), remb])
 
     def _reports(self, now: float) -> Iterator[RtcpPacket]:
         wall = self._wall()
@@ -145,8 +194,8 @@ class VisitorMedia:
         if not blocks and not sent:
             yield ReceiverReport(self._ssrc)
         yield SourceDescription(tuple((report.ssrc, self._cname) for report in sent) or ((self._ssrc, self._cname),))
-        if blocks:
-            yield ReceiverEstimatedMaxBitrate(self._ssrc, ESTIMATE_BPS, tuple(block.ssrc for block in blocks))
+        if blocks and self._feedback is BandwidthFeedback.PLENTY:
+            yield ReceiverEstimatedMaxBitrate(self._ssrc, PLENTY_BPS, tuple(block.ssrc for block in blocks))
 
     def _receive_part(self, part: RtcpPacket, now: float) -> None:
         match part:

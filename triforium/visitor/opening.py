@@ -9,6 +9,7 @@ import trio
 
 from rtp.units import Address
 from triforium.visitor.connections import Habits
+from triforium.visitor.feedback import BandwidthFeedback
 from triforium.visitor.plan import MediaPlan
 from triforium.visitor.receiving import Watch
 from triforium.visitor.signal import SignalConnection
@@ -30,6 +31,7 @@ async def open_visitor(
     resumes: bool = False,
     dynacast: bool = False,
     watch: Watch | None = None,
+    feedback: BandwidthFeedback = BandwidthFeedback.PLENTY,
 ) -> AsyncIterator[Visitor]:
     """Join a room, be in it inside the block, and leave it with the block.
 
@@ -44,6 +46,7 @@ async def open_visitor(
         use_json: whether to send JSON text frames.
         resumes: whether to come back and go on with the session when the signal connection dies.
         dynacast: whether to send only those layers of video that the server says are wanted.
+        feedback: how to let the server know what can be received.
         watch: called with each packet of a track that comes, once; it neither raises nor waits.
 
     Raises:
@@ -61,6 +64,7 @@ async def open_visitor(
         resumes=resumes,
         dynacast=dynacast,
         watch=watch,
+        feedback=feedback,
         knock=partial(_knock, world, parse_server(server), use_json),
     )
     try:

@@ -29,6 +29,7 @@ from triforium.visitor.announcing import Announcements
 from triforium.visitor.connections import Connections, Habits
 from triforium.visitor.data import VisitorData
 from triforium.visitor.errors import JoinRefusedError, LeftError, SignalLostError
+from triforium.visitor.feedback import BandwidthFeedback
 from triforium.visitor.joining import dual_path, single_path
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
@@ -77,6 +78,7 @@ class Visitor:
         resumes: bool = False,
         dynacast: bool = False,
         watch: Watch | None = None,
+        feedback: BandwidthFeedback = BandwidthFeedback.PLENTY,
         knock: Callable[[str, str], Awaitable[SignalConnection]],
     ) -> None:
         self.join = JoinResponse()
@@ -116,6 +118,7 @@ class Visitor:
             start=self._start_link,
             tell=self._tell,
             watch=watch,
+            feedback=feedback,
         )
         self._announcements = Announcements(self._connections, self._send, self.wait_until, world.random)
         self.data = VisitorData(self._connections.publisher.connection)

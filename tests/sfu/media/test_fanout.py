@@ -2,6 +2,7 @@ from rtp.extensions import parse_extensions
 from rtp.packet import build_packet, parse_header
 from rtp.units import Ssrc
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, FanOut, PacketFacts, Row
+from sfu.media.packet_numbers import PacketNumbers
 from tests.sfu.media.rig import OTHER_PATH, PATH, Keys
 
 PACKET = build_packet(payload_type=111, sequence=1, timestamp=2, ssrc=3, payload=b"sound")
@@ -164,3 +165,32 @@ def test_a_paused_row_is_silent_and_goes_on_without_a_gap() -> None:
     fan_out.forward(PACKET, facts(52, is_entry=False))
     fan_out.forward(PACKET, facts(53))
     assert owner.numbers == [0, 1]
+
+
+def test_packets_are_numbered_over_all_streams_of_a_connection_where_the_peer_takes_that() -> None:
+    sizes: list[int] = []
+
+    def count(size: int, now: float) -> int:
+        sizes.append(size)
+        return len(sizes) - 1
+
+    numbers = PacketNumbers(4, count)
+    one, other, plain = Owner(ssrc=7), Owner(ssrc=8), Owner(ssrc=9)
+    one.row.numbers = other.row.numbers = numbers
+    forward([one, other, plain], facts(50), facts(51))
+    assert not one.failures + other.failures
+    for owner, expected in ((one, (0, 2)), (other, (1, 3))):
+        packets = [packet for packet, _ in owner.queued]
+        assert [parse_extensions(each, parse_header(each)) for each in packets] == [
+            {4: number.to_bytes(2)} for number in expected
+        ]
+        assert all(packet.endswith(b"sound") for packet in packets)
+        assert [len(packet) for packet in packets] == sizes[:2]
+    assert parse_header(plain.queued[0][0]).extension_profile == 0
+
+
+def test_who_wants_to_know_is_told_of_each_packet() -> None:
+    owner, told = Owner(), []
+    owner.row.count = lambda size, now: told.append((size, now))
+    forward([owner], facts(50), facts(51))
+    assert told == [(len(packet), 60.0 + at) for at, (packet, _) in enumerate(owner.queued)]

@@ -1,16 +1,17 @@
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.extensions import abs_send_time, serialize_extensions
+from rtp.extensions import abs_send_time, find_extension, serialize_extensions
 from rtp.history import PacketHistory
 from rtp.packet import build_packet, parse_header
 from rtp.payload.rtx import parse_retransmission
 from rtp.payload.vp8 import parse_vp8
 from rtp.units import Ssrc
+from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.resending import MAX_AGE, MAX_RESENDS, MAX_RUNS, Refusal, Resend, Resender, Run
 from sfu.media.vp8_munger import Vp8Facts, Vp8Offsets, Vp8Source
 
@@ -275,3 +276,24 @@ def test_every_number_that_can_be_asked_for_stands_for_the_packet_that_was_sent(
                     assert sent.setdefault(out, again) == again
                     highest = max(highest, out)
     assert max(resent.values(), default=0) <= MAX_RESENDS
+
+
+def test_what_was_sent_with_a_transport_wide_number_is_sent_again_with_the_next() -> None:
+    sources = Sources()
+    sources.receive(1, 1000)
+    found = sources.find(1, 1000)
+    assert found is not None
+    resend = Resend(1000, replace(run(1000), numbered=True), *found)
+    sizes: list[int] = []
+
+    def count(size: int, now: float) -> int:
+        sizes.append(size)
+        return 77
+
+    packet = resend.serialize_rtx(RTX_SSRC, payload_type=97, sequence=5, now=1.0, numbers=PacketNumbers(4, count))
+    header = parse_header(packet)
+    assert find_extension(packet, header, 4) == (77).to_bytes(2)
+    assert sizes == [len(packet)]
+    original = parse_retransmission(packet, header, ssrc=SSRC, payload_type=96)
+    assert original is not None
+    assert original.endswith(b"p00001000")

@@ -377,9 +377,9 @@ async def test_a_late_subscriber_makes_the_publisher_send_a_key_frame(autojump_c
 
 @in_trio
 def test_remb_is_noted(call: Call) -> None:
-    assert call.outgoing.statistics().estimated_bitrate_bps is None
+    assert call.outgoing.statistics().bandwidth.estimator.remb_bps is None
     call.tell(call.outgoing, ReceiverEstimatedMaxBitrate(Ssrc(1), 1 << 20, (OUT,)))
-    assert call.outgoing.statistics().estimated_bitrate_bps == 1 << 20
+    assert call.outgoing.statistics().bandwidth.estimator.remb_bps == 1 << 20
 
 
 @in_trio

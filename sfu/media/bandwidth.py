@@ -1,0 +1,198 @@
+"""What one subscriber's connection can carry, and which of its videos gets how much of that.
+
+Theory of operation. An estimator learns what the connection carries: by transport-wide feedback where the client agreed
+to that, and else by the client's own estimate (REMB). As long as nothing has shown a limit everybody gets what it wishes
+for. From then on the budget is shared (`allocator`): at once when it falls, now and then when it grows, or when what
+layers cost has changed. While the connection is congested nobody climbs. While somebody lacks something padding is sent
+every now and then, to learn whether there is room for more.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import trio
+
+from rtp.bandwidth.estimate import Estimate
+from rtp.bandwidth.prober import Prober, ProberStatistics
+from rtp.bandwidth.remote import RemoteEstimator, RemoteStatistics
+from rtp.bandwidth.send_side import SendSideEstimator, SendSideStatistics
+from rtp.rtcp.transport_cc import TransportCcFeedback
+from rtp.sdp.codecs import MediaKind
+from sfu.media.allocator import Demand, Rung, allocate, next_step_bps
+from sfu.media.downtrack import Allowance, DownTrack
+from sfu.media.packet_numbers import PacketNumbers
+from sfu.settings import CongestionSettings
+
+STABLE_SECONDS: Final = 1.0
+"""Between two looks at what layers cost, while everybody has what it wishes for."""
+
+DEFICIENT_SECONDS: Final = 0.2
+"""The same while somebody lacks something."""
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthStatistics:
+    """What the connection is believed to carry, by whose word, and what was done to find out."""
+
+    budget_bps: int | None
+    estimator: SendSideStatistics | RemoteStatistics
+    prober: ProberStatistics
+
+
+class BandwidthController:
+    """Shares one connection among its down tracks. Times are monotonic seconds.
+
+    `down_tracks` are all of them, audio too, which is neither counted nor limited. `changed` is called when something is
+    due earlier than before. `pauses_changed`, if set, is called when a track was paused for want of bandwidth, or is no
+    longer.
+    """
+
+    def __init__(
+        self,
+        settings: CongestionSettings,
+        down_tracks: Callable[[], Iterable[DownTrack]],
+        changed: Callable[[], None],
+    ) -> None:
+        self.pauses_changed: Callable[[], None] = lambda: None
+        self._settings = settings
+        self._down_tracks = down_tracks
+        self._changed = changed
+        self._estimator: RemoteEstimator | SendSideEstimator = RemoteEstimator()
+        self._numbers: PacketNumbers | None = None
+        self._prober = Prober()
+        self._forced_bps: int | None = None
+        self._budget_bps: int | None = None
+        self._next_look: float | None = None
+
+    def begin(self, down_track: DownTrack) -> None:
+        """Let a new video have its share."""
+        if self._settings.enabled and down_track.source.kind is MediaKind.VIDEO:
+            down_track.limiter = self
+            self.wake()
+
+    def numbers(self, identifier: int) -> PacketNumbers | None:
+        """Return what gives packets transport-wide numbers, in the extension `identifier`: the peer tells what arrives."""
+        if not self._settings.enabled:
+            return None
+        if not isinstance(self._estimator, SendSideEstimator):
+            self._estimator = SendSideEstimator()
+            self._numbers = PacketNumbers(identifier, self._estimator.sent)
+        return self._numbers
+
+    def counter(self) -> Callable[[int, float], None] | None:
+        """Return what is to be told of each packet without a number; None: nobody wants to know."""
+        return None if self._remote is None else self._remote.count_sent
+
+    def wake(self) -> None:
+        """Look anew soon: what somebody needs has changed."""
+        self._next_look = trio.current_time()
+        self._changed()
+
+    def force(self, bitrate_bps: int | None) -> None:
+        """Believe that the connection carries just this; None: believe the estimator again."""
+        self._forced_bps = bitrate_bps
+        self.wake()
+
+    def receive_feedback(self, feedback: TransportCcFeedback, now: float) -> None:
+        """Take the subscriber's word on which packets came, and when."""
+        if isinstance(self._estimator, SendSideEstimator) and self._estimator.receive_feedback(feedback, now):
+            self._estimate_changed(now)
+
+    def receive_remb(self, bitrate_bps: int, now: float) -> None:
+        """Take the subscriber's own estimate."""
+        remote = self._remote
+        if remote is not None and remote.receive_remb(bitrate_bps, now):
+            self._estimate_changed(now)
+
+    def count_nacks(self, repeated: int, now: float) -> None:
+        """Take note of packets that were asked for again, after they had been sent again."""
+        remote = self._remote
+        if remote is not None and remote.count_nacks(repeated, now):
+            self._estimate_changed(now)
+
+    def next_timeout(self) -> float | None:
+        """Say when to look at what layers cost, or to send padding."""
+        dues = (self._next_look, self._estimator.next_timeout(), self._prober.next_timeout())
+        return min((due for due in dues if due is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due."""
+        due = self._estimator.next_timeout()
+        if due is not None and now >= due and self._estimator.handle_timeout(now):
+            self._estimate_changed(now)
+        if self._next_look is not None and now >= self._next_look:
+            self._share(now)
+        for pad in self._prober.handle_timeout(now, self._estimator.sent_bytes):
+            self._pad(pad.size, now)
+
+    def statistics(self) -> BandwidthStatistics:
+        """Return what is believed now."""
+        return BandwidthStatistics(self._budget_bps, self._estimator.statistics(), self._prober.statistics())
+
+    @property
+    def sent_bytes(self) -> int:
+        """How much video, padding and retransmissions were sent, if anybody estimates by it."""
+        return self._estimator.sent_bytes
+
+    @property
+    def _remote(self) -> RemoteEstimator | None:
+        """What goes by the subscriber's own estimate, if that is all there is, and it is heeded."""
+        estimator = self._estimator
+        return estimator if self._settings.enabled and isinstance(estimator, RemoteEstimator) else None
+
+    @property
+    def _estimate(self) -> Estimate:
+        return self._estimator.estimate if self._forced_bps is None else Estimate(self._forced_bps)
+
+    def _estimate_changed(self, now: float) -> None:
+        """Share a budget that is less than what was shared out at once; one that is more can wait for the next look."""
+        estimate = self._estimate
+        self._prober.receive_estimate(estimate, now)
+        if estimate.bitrate_bps is not None and (self._budget_bps is None or estimate.bitrate_bps < self._budget_bps):
+            self._share(now)
+        self._changed()
+
+    def _share(self, now: float) -> None:
+        demands = [
+            (down_track, demand)
+            for down_track in self._down_tracks()
+            if down_track.limiter is self and (demand := down_track.demand(now)) is not None
+        ]
+        estimate = self._estimate
+        budget = self._budget_bps = estimate.bitrate_bps
+        was_starved = [down_track.is_starved for down_track, _ in demands]
+        if budget is None:
+            for down_track, _ in demands:
+                down_track.allow(None)
+        else:
+            self._allot(demands, budget, is_congested=estimate.is_congested, now=now)
+        is_deficient = budget is not None and any(_lacks(each, demand) for each, demand in demands)
+        self._next_look = now + (DEFICIENT_SECONDS if is_deficient else STABLE_SECONDS) if demands else None
+        if was_starved != [down_track.is_starved for down_track, _ in demands]:
+            self.pauses_changed()
+
+    def _allot(self, demands: list[tuple[DownTrack, Demand]], budget: int, *, is_congested: bool, now: float) -> None:
+        wanted = [demand for _, demand in demands]
+        asked = [_without_climbing(demand) for demand in wanted] if is_congested else wanted
+        rungs = allocate(asked, budget, may_pause=self._settings.may_pause)
+        for (down_track, demand), rung in zip(demands, rungs, strict=True):
+            bitrates = {each.layer: each.bitrate_bps for each in demand.ladder}
+            down_track.allow(Allowance(None if rung is None else rung.layer, bitrates, budget), at_once=is_congested)
+        self._prober.want(None if self._forced_bps is not None else next_step_bps(wanted, rungs), now)
+
+    def _pad(self, size: int, now: float) -> None:
+        for down_track in self._down_tracks():
+            if down_track.limiter is self and down_track.pad(size, now):
+                return
+
+
+def _lacks(down_track: DownTrack, demand: Demand) -> bool:
+    return not down_track.is_sending or down_track.row.target < demand.ladder[-1].layer
+
+
+def _without_climbing(demand: Demand) -> Demand:
+    """Leave nothing above what is sent now, or the lowest rung if nothing is."""
+    current = demand.current
+    kept: tuple[Rung, ...] = () if current is None else tuple(each for each in demand.ladder if each.layer <= current)
+    return replace(demand, ladder=kept or demand.ladder[:1])

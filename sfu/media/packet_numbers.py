@@ -1,0 +1,42 @@
+"""Transport-wide numbers on what one connection is sent, and the header extension that carries them."""
+
+import struct
+from collections.abc import Callable
+from typing import Final
+
+_BLOCK: Final = struct.Struct("!II")  # profile and length, the one element
+
+BLOCK_BYTES: Final = _BLOCK.size
+
+# draft-holmer-rmcat-transport-wide-cc-extensions-01 §2, in the element forms of RFC 8285 §4.2 and §4.3.
+#
+#  |       0xBEDE        |  length = 1  |  ID  |  1  |  number (16)  |  0  |
+#  |       0x1000        |  length = 1  |   ID   |  2  |  number (16)     |
+_ONE_BYTE: Final = 0xBEDE_0001
+_TWO_BYTE: Final = 0x1000_0001
+_FIRST_LONG_ID: Final = 15
+
+
+class PacketNumbers:
+    """Numbers the packets of one connection, over all its streams, in the order in which they are sent.
+
+    `count` takes a packet's size in bytes and the time, and returns its number, unwrapped. `profile` is the first word
+    of the extension block, and `element` makes the second, for whoever writes the block himself.
+    """
+
+    __slots__ = ("_base", "_count", "_shift", "profile")
+
+    def __init__(self, identifier: int, count: Callable[[int, float], int]) -> None:
+        self._count = count
+        if identifier < _FIRST_LONG_ID:
+            self.profile, self._base, self._shift = _ONE_BYTE, (identifier << 4 | 1) << 24, 8
+        else:
+            self.profile, self._base, self._shift = _TWO_BYTE, identifier << 24 | 2 << 16, 0
+
+    def element(self, size: int, now: float) -> int:
+        """Count one packet of `size` bytes, which is sent now; return the word that carries its number."""
+        return self._base | (self._count(size, now) & 0xFFFF) << self._shift
+
+    def block(self, size: int, now: float) -> bytes:
+        """Count one packet of `size` bytes, which is sent now; return its extension block."""
+        return _BLOCK.pack(self.profile, self.element(size, now))

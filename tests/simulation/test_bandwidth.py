@@ -1,0 +1,77 @@
+"""What becomes of the picture where the subscriber's link is not what it should be."""
+
+import pytest
+
+from tests.simulation.bottleneck import Outcome, Phase, bottleneck, run_phases
+from triforium.config import CongestionControlConfig, RtcConfig
+from triforium.visitor import BandwidthFeedback
+
+FAST, SLOW = 2_000_000, 300_000
+STEADY_SECONDS, SLOW_SECONDS, FAST_AGAIN_SECONDS = 6.0, 12.0, 16.0
+DROP_AT = STEADY_SECONDS
+RISE_AT = DROP_AT + SLOW_SECONDS
+END = RISE_AT + FAST_AGAIN_SECONDS
+
+both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+
+
+async def drop_and_rise(
+    queue_seconds: float, *, feedback: BandwidthFeedback = BandwidthFeedback.TRANSPORT_CC, single: bool = False
+) -> Outcome:
+    return await run_phases(
+        [
+            Phase(STEADY_SECONDS, bottleneck(FAST, queue_seconds=queue_seconds)),
+            Phase(SLOW_SECONDS, bottleneck(SLOW, queue_seconds=queue_seconds)),
+            Phase(FAST_AGAIN_SECONDS, bottleneck(FAST, queue_seconds=queue_seconds)),
+        ],
+        feedback=feedback,
+        single=single,
+    )
+
+
+@both_layouts
+async def test_a_drop_is_followed_and_undone(autojump_clock, single) -> None:
+    outcome = await drop_and_rise(0.3, single=single)
+    assert outcome.layers_from(0, DROP_AT) == [2]
+    assert outcome.fell_below(SLOW, DROP_AT) <= 2
+    assert outcome.frozen(DROP_AT, RISE_AT) <= 2
+    assert outcome.layers_from(DROP_AT + 2, RISE_AT) == [0]
+    assert outcome.reached(2, RISE_AT) <= 15
+    assert outcome.frozen(RISE_AT, END) <= 0.5
+
+
+async def test_a_long_queue_does_not_hide_it(autojump_clock) -> None:
+    outcome = await drop_and_rise(1.0)
+    assert outcome.fell_below(SLOW, DROP_AT) <= 2
+    assert outcome.frozen(DROP_AT, RISE_AT) <= 2
+    assert outcome.reached(2, RISE_AT) <= 15
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.05, 0.1])
+async def test_loss_by_chance_is_no_reason_to_send_less(autojump_clock, loss) -> None:
+    outcome = await run_phases(
+        [Phase(15, bottleneck(None, loss=loss))], feedback=BandwidthFeedback.TRANSPORT_CC, seed=round(100 * loss)
+    )
+    assert outcome.layers_from(0) == [2]
+    assert outcome.frozen(0, 15) <= 0.5
+
+
+@pytest.mark.parametrize(("rate", "layer"), [(2_000_000, 2), (900_000, 1), (300_000, 0)])
+async def test_a_steady_link_gets_the_best_layer_that_fits(autojump_clock, rate, layer) -> None:
+    outcome = await run_phases([Phase(30, bottleneck(rate))], feedback=BandwidthFeedback.TRANSPORT_CC)
+    assert outcome.samples[-1].layer == layer
+    assert outcome.changes(5) <= 3
+
+
+async def test_who_only_estimates_is_followed_too(autojump_clock) -> None:
+    outcome = await drop_and_rise(0.3, feedback=BandwidthFeedback.REMB)
+    assert outcome.fell_below(SLOW, DROP_AT) <= 3
+    assert outcome.frozen(DROP_AT, RISE_AT) <= 2
+    assert outcome.layers_from(DROP_AT + 4, RISE_AT) == [0]
+
+
+async def test_it_can_be_turned_off(autojump_clock) -> None:
+    config = {"rtc": RtcConfig(congestion_control=CongestionControlConfig(enabled=False))}
+    outcome = await run_phases([Phase(4, bottleneck(SLOW))], feedback=BandwidthFeedback.TRANSPORT_CC, config=config)
+    assert outcome.samples[-1].budget_bps is None
+    assert outcome.layers_from(0) == [2]
