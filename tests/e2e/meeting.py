@@ -217,7 +217,14 @@ class Meeting:
         self._pages: list[str] = []
 
     async def invite(
-        self, identity: str, kind: Kind, layout: str, *, url: str | None = None, name: str | None = None
+        self,
+        identity: str,
+        kind: Kind,
+        layout: str,
+        *,
+        url: str | None = None,
+        name: str | None = None,
+        token: str | None = None,
     ) -> Participant:
         """Start a client, which has not joined yet.
 
@@ -227,9 +234,10 @@ class Meeting:
             layout: SINGLE or DUAL.
             url: Where it is to connect, if not to where the server says.
             name: What its log is called, if not as the identity.
+            token: What it joins with, if not with a token for anybody.
         """
         call = await self._start(name or identity, kind)
-        token = self.server.token(identity)
+        token = token or self.server.token(identity)
         return Participant(identity, kind, call, url=url or self.server.url, token=token, layout=layout)
 
     async def _start(self, name: str, kind: Kind) -> Callable[..., Awaitable[object]]:

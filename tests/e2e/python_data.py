@@ -95,6 +95,23 @@ class Data:
         """Return the digests of the frames that came, of all tracks, and `unpublished` where one ended."""
         return self._frames
 
+    async def do_set_attributes(self, attributes):
+        await self._room.local_participant.set_attributes(attributes)
+
+    async def do_transcribe(self, segment, text, of):
+        """Write down what somebody says, as agents do: by a text stream."""
+        attributes = {"lk.segment_id": segment, "lk.transcription_final": "false"}
+        writer = await self._room.local_participant.stream_text(
+            topic="lk.transcription", attributes=attributes, sender_identity=of
+        )
+        await writer.write(text)
+        await writer.aclose()
+
+    async def do_transcribe_by_packet(self, segment, text, of):
+        """Write down what somebody says, as agents did."""
+        written = rtc.TranscriptionSegment(id=segment, text=text, start_time=0, end_time=0, language="", final=True)
+        await self._room.local_participant.publish_transcription(rtc.Transcription(of, "", [written]))
+
     async def do_serve_rpc(self):
         self._room.local_participant.register_rpc_method("echo", self._echo)
         self._room.local_participant.register_rpc_method("refuse", self._refuse)

@@ -13,6 +13,7 @@ const CHANGES = [
   RoomEvent.ParticipantConnected,
   RoomEvent.ParticipantDisconnected,
   RoomEvent.ParticipantNameChanged,
+  RoomEvent.ParticipantAttributesChanged,
   RoomEvent.TrackPublished,
   RoomEvent.TrackUnpublished,
   RoomEvent.TrackSubscribed,
@@ -29,7 +30,7 @@ const CHANGES = [
 ];
 
 /** Show a connected room until it is over. Returns LiveKit's name of the reason. */
-export async function holdCall({ room, chat, name, link, tracks }) {
+export async function holdCall({ room, chat, captions, name, link, tracks }) {
   const tiles = new Tiles(room);
   const toolbar = new Toolbar(room);
   const update = () => {
@@ -61,6 +62,7 @@ export async function holdCall({ room, chat, name, link, tracks }) {
   tiles.close();
   toolbar.close();
   chat.close();
+  captions.close();
   document.title = "Triforium";
   return DisconnectReason[reason];
 }

@@ -1,6 +1,7 @@
 // The way in: who one is, which room, and the connection.
 
 import { invitation, readFragment, readToken, serverAddress } from "./address.js";
+import { Captions } from "./captions.js";
 import { Chat } from "./chat.js";
 import { byId, next, showView } from "./dom.js";
 import { ConnectionErrorReason, Room, isBrowserSupported } from "./livekit.js";
@@ -18,8 +19,8 @@ byId("join-token").addEventListener("input", describeToken);
 /**
  * Show the way in until somebody is connected.
  *
- * Returns livekit-client's room, its chat, what the room is called, the link that invites others (if there is one), and
- * the tracks to publish.
+ * Returns livekit-client's room, its chat and captions, what the room is called, the link that invites others (if there
+ * is one), and the tracks to publish.
  */
 export async function enterRoom() {
   readAddress();
@@ -96,9 +97,10 @@ async function connect({ token, name, link }) {
     audioOutput: { deviceId: preview.chosen.audiooutput },
   });
   const chat = new Chat(room);
+  const captions = new Captions(room);
   try {
     await room.connect(serverAddress(location), token);
-    return { room, chat, name, link };
+    return { room, chat, captions, name, link };
   } finally {
     button.disabled = false;
     button.textContent = "Join";

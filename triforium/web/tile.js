@@ -2,7 +2,7 @@
 
 import { element, icon } from "./dom.js";
 import { Track } from "./livekit.js";
-import { initials } from "./words.js";
+import { agentState, initials } from "./words.js";
 
 const COLOURS = 8;
 
@@ -18,6 +18,8 @@ export class Tile {
     this.name = element("span", { class: "name" });
     this.muted = element("span", { class: "muted" }, icon("microphone-off"), hint("microphone off"));
     this.speaking = hint("");
+    this.agent = element("span", { class: "agent", hidden: true }, icon("agent"), hint("agent"));
+    this.state = element("span", { class: "agent-state" });
     this.pinButton = element("button", { class: "plain pin", type: "button" }, icon("pin"));
     this.moreButton = element("button", { class: "plain", type: "button" }, icon("more"));
     this.pin = pin;
@@ -29,7 +31,7 @@ export class Tile {
       { class: this.isScreen ? "tile screen" : "tile" },
       this.avatar,
       this.video,
-      element("div", { class: "caption" }, this.muted, this.name, this.speaking),
+      element("div", { class: "caption" }, this.agent, this.muted, this.name, this.speaking, this.state),
       element("div", { class: "actions" }, this.pinButton, this.moreButton),
     );
     this.item.ondblclick = pin;
@@ -54,11 +56,15 @@ export class Tile {
   /** Show what holds now. */
   update(isPinned) {
     this.#attach(this.publication?.isMuted ? null : this.publication?.videoTrack);
-    const isMuted = !this.isScreen && !this.participant.isMicrophoneEnabled;
+    const isAgent = !this.isScreen && this.participant.isAgent;
+    const isMuted = !this.isScreen && !isAgent && !this.participant.isMicrophoneEnabled; // of an agent its state tells
     const isSpeaking = !this.isScreen && this.participant.isSpeaking;
+    const state = isAgent ? agentState(this.participant.attributes["lk.agent.state"]) : "";
     write(this.name, this.title);
     write(this.avatar, initials(this.participant.name || this.participant.identity));
-    write(this.speaking, isSpeaking ? "speaking" : "");
+    write(this.speaking, isSpeaking && !state ? "speaking" : "");
+    write(this.state, state);
+    this.agent.hidden = !isAgent;
     this.muted.hidden = !isMuted;
     this.item.classList.toggle("speaking", isSpeaking);
     this.isPinned = isPinned;

@@ -115,6 +115,11 @@ export function shorten(text, most = 80) {
   return letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : letters.join("");
 }
 
+/** What an agent does, by its attribute `lk.agent.state`; nothing of states that nobody knows. */
+export function agentState(attribute) {
+  return { initializing: "starting…", idle: "idle", listening: "listening", thinking: "thinking…", speaking: "speaking" }[attribute] ?? "";
+}
+
 export function people(count) {
   return count === 1 ? "only you" : `${count} people`;
 }

@@ -175,6 +175,32 @@ async def test_people_write_to_each_other(folder):
             await page.has_kept_its_policy()
 
 
+async def test_an_agent_is_known_by_its_state_and_writes_down_what_is_said(folder):
+    async with open_browser(folder) as browser, open_meeting(folder) as meeting:
+        alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)
+        await alice.enter("Alice")
+        identity = await alice.identity()
+        agent = await meeting.invite("bob", Kind.PYTHON, SINGLE, token=meeting.server.token("bob", "agent"))
+        await agent.join()
+        caption = "document.querySelector('.tile .caption').innerText.replace(/\\s+/g, ' ').trim()"
+        for state, words in (("initializing", "starting…"), ("listening", "listening"), ("thinking", "thinking…")):
+            await agent.ask("set_attributes", attributes={"lk.agent.state": state})
+            await alice.until(f"{caption} === 'agent bob {words}'")
+        lines = "[...document.querySelectorAll('#captions p')].map((line) => line.innerText).join('|')"
+        await agent.ask("transcribe", segment="SG_1", text="how wreck a", of=identity)
+        await alice.until(f"{lines} === 'You how wreck a'")
+        await agent.ask("transcribe", segment="SG_1", text="how to recognise speech?", of=identity)
+        await agent.ask("transcribe", segment="SG_2", text="By listening, mostly.", of="bob")
+        await agent.ask("transcribe_by_packet", segment="SG_2", text="By listening, mostly.", of="bob")
+        await agent.ask("transcribe_by_packet", segment="SG_3", text="And then by asking again.", of="bob")
+        await alice.until(
+            f"{lines} === 'You how to recognise speech?|bob By listening, mostly.|bob And then by asking again.'"
+        )
+        await alice.is_accessible("agent")
+        await alice.until(f"{lines} === ''")
+        await alice.has_kept_its_policy()
+
+
 async def test_reloading_takes_ones_own_place_again(folder):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)

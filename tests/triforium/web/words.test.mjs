@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  agentState,
   deviceProblem,
   ending,
   initials,
@@ -52,6 +53,10 @@ test("how a call ended, also for reasons that nobody knew", () => {
 test("initials are two letters at most", () => {
   const table = { "Ada Lovelace": "AL", ada: "A", "Jean-Luc van Damme": "JD", "": "?", "  ": "?", "öäü": "Ö", "𝒳 y": "𝒳Y" };
   for (const [name, expected] of Object.entries(table)) assert.equal(initials(name), expected);
+});
+
+test("an agent's state is told if it is known", () => {
+  assert.deepEqual(["listening", "thinking", "on fire", undefined].map(agentState), ["listening", "thinking…", "", ""]);
 });
 
 test("how many people there are", () => {
