@@ -5,7 +5,10 @@ import struct
 from rtp.binding import Section, SsrcBinder
 from rtp.extensions import find_extension, parse_audio_level, parse_extensions
 from rtp.packet import build_packet, parse_header, payload_end
+from rtp.payload.av1 import starts_sequence
+from rtp.payload.dependency_descriptor import parse_dependency_descriptor
 from rtp.payload.vp8 import parse_keyframe_dimensions, parse_vp8
+from rtp.payload.vp9 import parse_vp9
 from rtp.reception import Reception
 from rtp.rtcp.compound import parse_compound, serialize_compound
 from rtp.units import Mid, Rid, Ssrc
@@ -47,14 +50,47 @@ def _run_compound(data: bytes) -> None:
     assert len(serialize_compound(parse_compound(data))) <= len(data) + 255
 
 
-def _vp8() -> list[bytes]:
+def _heads(what: str) -> list[bytes]:
     return [
-        recorded.packet[recorded.line["payload_at"] :][:64] for recorded in _sample(every=10) if recorded.what == "vp8"
+        recorded.packet[recorded.line["payload_at"] :][:64] for recorded in _sample(every=10) if recorded.what == what
     ]
+
+
+def _vp8() -> list[bytes]:
+    return _heads("vp8")
 
 
 def _run_vp8(data: bytes) -> None:
     parse_keyframe_dimensions(data, parse_vp8(data))
+
+
+def _vp9() -> list[bytes]:
+    return _heads("vp9")
+
+
+def _run_vp9(data: bytes) -> None:
+    assert parse_vp9(data).size <= len(data)
+
+
+def _av1() -> list[bytes]:
+    return _heads("av1")
+
+
+def _descriptors() -> list[bytes]:
+    """Pairs of descriptors, the first with its length before it: the second is read by its structure."""
+    read = [bytes.fromhex(each.line["ext"]["dd"]) for each in recorded_rtp() if "dd" in each.line["ext"]]
+    keys = sorted({each for each in read if len(each) > 8})
+    rest = sorted({each for each in read if len(each) <= 8})[::40]
+    return [bytes((len(key),)) + key + each for key in keys[:3] for each in rest]
+
+
+def _run_descriptors(data: bytes) -> None:
+    if not data:
+        return
+    key = parse_dependency_descriptor(data[1 : 1 + data[0]], None)
+    descriptor = parse_dependency_descriptor(data[1 + data[0] :], key.structure)
+    again = parse_dependency_descriptor(descriptor.with_active_targets(0), key.structure)
+    assert (again.active_targets, again.frame_diffs) == (0, descriptor.frame_diffs)
 
 
 def _events() -> list[bytes]:
@@ -118,6 +154,9 @@ TARGETS = [
     Target("rtp-extensions", _rtp, _run_extensions),
     Target("rtcp-compound", _rtcp, _run_compound),
     Target("vp8", _vp8, _run_vp8),
+    Target("vp9", _vp9, _run_vp9),
+    Target("av1", _av1, starts_sequence),
+    Target("dependency-descriptor", _descriptors, _run_descriptors),
     Target("reception", _events, _run_reception),
     Target("ssrc-binder", _names, _run_binder),
 ]
