@@ -1,6 +1,10 @@
 """What a path can carry, as far as is known: what every estimator tells, however it came to know."""
 
 from dataclasses import dataclass
+from typing import Final
+
+MIN_BITRATE_BPS: Final = 30_000
+"""An estimate never is less: audio goes on, and where nothing is sent nothing is learnt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from rtp.bandwidth.estimate import Estimate
 PROBE_SECONDS: Final = 0.4
 """How long padding is sent: somewhat longer than estimators look back for a rate."""
 
-SETTLE_SECONDS: Final = 0.5
-"""From the end of a probe until its effect must show: feedback of a long round trip."""
+SETTLE_SECONDS: Final = 0.8
+"""From the end of a probe until its effect must show: REMB takes that long to tell of none."""
 
 STEP_SECONDS: Final = 0.02
 """Between two portions of padding."""

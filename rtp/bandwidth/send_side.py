@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Final
 
 from rtp.bandwidth.arrival_groups import ArrivalGroups
-from rtp.bandwidth.estimate import Estimate
+from rtp.bandwidth.estimate import MIN_BITRATE_BPS, Estimate
 from rtp.bandwidth.losses import WINDOW_SECONDS, Losses
 from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeedback
 from rtp.serial import unwrap
@@ -23,9 +23,6 @@ MAX_PACKETS: Final = 2_048
 
 MARGIN: Final = 0.95
 """What of an overloaded path's rate is used, so that its queue drains."""
-
-MIN_BITRATE_BPS: Final = 30_000
-"""An estimate never is less: audio goes on, and without packets nothing can be learnt."""
 
 SILENCE_SECONDS: Final = 0.75
 """For so long feedback may stay away while packets are sent: it comes ten times as often."""

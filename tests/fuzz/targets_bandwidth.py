@@ -2,8 +2,9 @@
 
 import struct
 
+from rtp.bandwidth.estimate import MIN_BITRATE_BPS
 from rtp.bandwidth.remote import RemoteEstimator
-from rtp.bandwidth.send_side import MIN_BITRATE_BPS, SendSideEstimator
+from rtp.bandwidth.send_side import SendSideEstimator
 from rtp.errors import DecodeError
 from rtp.rtcp.transport_cc import MAX_STATUSES, TransportCcFeedback, parse_transport_cc
 from rtp.units import Ssrc
@@ -80,7 +81,8 @@ def _run_remote(data: bytes) -> None:
                 estimator.receive_remb(bitrate << (what >> 2), now)
             case _:
                 estimator.receive_remb(bitrate, now)
-        assert estimator.estimate.bitrate_bps is None or estimator.estimate.bitrate_bps > 0
+        bitrate_bps = estimator.estimate.bitrate_bps
+        assert bitrate_bps is None or bitrate_bps >= MIN_BITRATE_BPS
 
 
 TARGETS = [

@@ -1,5 +1,6 @@
 """A sender that follows its estimate among layers, over a virtual path to a receiver that tells of arrivals."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -8,12 +9,9 @@ from math import inf
 from random import Random
 from typing import Final
 
-from rtp.arrivals import ArrivalLog
 from rtp.bandwidth.prober import Prober
-from rtp.bandwidth.send_side import SendSideEstimator
-from rtp.rtcp.transport_cc import TransportCcFeedback
-from rtp.units import Ssrc
 from tests.rtp.bandwidth.virtual_path import FOREIGN, STEP, Conditions, VirtualPath
+from tests.rtp.bandwidth.ways import TransportWide, Way
 
 LAYERS: Final = (150_000, 500_000, 1_700_000)
 AUDIO_BPS: Final = 40_000
@@ -74,6 +72,7 @@ class Call:
         self,
         conditions: Conditions,
         *,
+        way: Callable[[], Way] = TransportWide,
         seed: int = 1,
         fixed: int | None = None,
         highest: int = 2,
@@ -86,10 +85,10 @@ class Call:
     ) -> None:
         self._random = Random(seed)
         self.path = VirtualPath(conditions, self._random)
-        self.estimator = SendSideEstimator()
+        self._way = way()
+        self.estimator = self._way.estimator
         self.prober = Prober()
         self.record = Record()
-        self._log = ArrivalLog(Ssrc(1))
         self._fixed, self._highest, self._foreign = fixed, highest, foreign
         self._key_frame_seconds, self._key_frame_factor = key_frame_seconds, key_frame_factor
         self._layers = layers
@@ -100,9 +99,8 @@ class Call:
         self._next_frame = self._next_audio = 0.0
         self._next_key_frame = 0.0
         self._arriving: list[tuple[float, int]] = []
-        self._feedback: list[tuple[float, int, TransportCcFeedback]] = []
+        self._news = deque()
         self._foreign_credit = 0.0
-        self._sizes: dict[int, int] = {}
         self._paced = paced
         self._pacing: list[tuple[int, int]] = []
         self._pace_credit = 0.0
@@ -126,19 +124,15 @@ class Call:
         while self._arriving and self._arriving[0][0] <= now + STEP:
             at, number = heappop(self._arriving)
             self._receive(number, at)
-        if self._log.is_due(now) or ((due := self._log.next_timeout()) is not None and now >= due):
-            for feedback in self._log.take(now):
-                if self._random.random() >= self._feedback_loss:
-                    heappush(self._feedback, (now + self._delay, feedback.number, feedback))
-        while self._feedback and self._feedback[0][0] <= now:
-            self._tell(heappop(self._feedback)[2], now)
+        for news in self._way.take(now):
+            if self._random.random() >= self._feedback_loss:
+                self._news.append((now + self._delay, news))
+        while self._news and self._news[0][0] <= now:
+            if self._way.tell(self._news.popleft()[1], now):
+                self._follow(now)
         if (due := self.estimator.next_timeout()) is not None and now >= due and self.estimator.handle_timeout(now):
             self._follow(now)
         if round(now / STEP) % 100 == 0:
-            self._follow(now)
-
-    def _tell(self, feedback: TransportCcFeedback, now: float) -> None:
-        if self.estimator.receive_feedback(feedback, now):
             self._follow(now)
 
     def _follow(self, now: float) -> None:
@@ -170,7 +164,7 @@ class Call:
                 self._next_key_frame = now
         if now >= self._next_audio:
             self._next_audio += 0.02
-            self._send(AUDIO_BPS // 400, now)
+            self._send(AUDIO_BPS // 400, now, frame=0)
         if now >= self._next_frame:
             self._next_frame += FRAME_SECONDS
             size = self._layers[self._layer] / 8 * FRAME_SECONDS * self._random.uniform(0.75, 1.25)
@@ -209,19 +203,18 @@ class Call:
             return
         for pad in self.prober.handle_timeout(now, self.estimator.sent_bytes):
             for _ in range(max(1, round(pad.size / PADDING))):
-                self._send(PADDING, now, probe=pad.cluster)
+                self._send(PADDING, now)
 
-    def _send(self, size: int, now: float, *, probe: int | None = None, frame: int = 0) -> None:
-        number = self.estimator.sent(size, now, probe=probe)
-        if frame:
-            self._frame_of[number] = frame
-        if probe is None:
+    def _send(self, size: int, now: float, *, frame: int | None = None) -> None:
+        name = self._way.send(size, now)
+        if frame is not None:
+            self._frame_of[name] = frame
             self.record.sent.append((now, size))
-        self.path.send(number, size, now)
+        self.path.send(name, size, now)
 
-    def _receive(self, number: int, at: float) -> None:
-        self._log.note(number & 0xFFFF, Ssrc(2), at)
-        if frame := self._frame_of.pop(number, 0):
+    def _receive(self, name: int, at: float) -> None:
+        self._way.note(name, at)
+        if frame := self._frame_of.pop(name, 0):
             self._missing[frame] -= 1
             if not self._missing[frame]:
                 self.record.frames.append(at)
