@@ -119,6 +119,11 @@ class TrackScore:
         missing = min(counts.missing_layers, last.missing_layers)
         self._move_to(min(_packet_score(self._kind, packets, lost, counts), BEST - LAYER_POINTS * missing))
 
+    def starve(self) -> None:
+        """Nothing was sent, because the way could not carry it."""
+        self.rest(is_peer_silent=False)
+        self.value = LOWEST
+
     def miss(self) -> None:
         """Whoever gets the track has not reported in this window."""
         self._unreported += 1

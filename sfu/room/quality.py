@@ -104,7 +104,9 @@ class Qualities:
             down_track = subscription.down_track
             seen = known.get(down_track) or _Subscribed(TrackScore(subscription.track.kind))
             packets, reports, counts = down_track.row.packets, down_track.reports, down_track.counts()
-            if packets < seen.packets + FEWEST_PACKETS or counts is None:
+            if down_track.is_starved:
+                seen.score.starve()
+            elif packets < seen.packets + FEWEST_PACKETS or counts is None:
                 seen.score.rest(is_peer_silent=False)
             elif reports == seen.reports:
                 seen.score.miss()

@@ -7,10 +7,11 @@ import trio
 from livekit.protocol.models import EXCELLENT, GOOD, LOST, POOR, VideoQuality
 
 from sfu.media.quality import WINDOW_SECONDS
+from tests.simulation.bottleneck import Phase, bottleneck, run_phases
 from tests.simulation.house import HTTP, flows, open_call, open_house, sent, wait_until
 from tests.simulation.recording import recorded
 from triforium.testing import Link
-from triforium.visitor import Visitor
+from triforium.visitor import BandwidthFeedback, Visitor
 
 
 def told(visitor: Visitor) -> list[dict[str, int]]:
@@ -75,6 +76,23 @@ async def test_a_layer_that_the_publisher_cannot_afford_is_told_and_one_that_nob
         video.start_layer(2)
         await trio.sleep(6 * WINDOW_SECONDS)
         assert words(bob, alice) == words(alice, alice) == [EXCELLENT, GOOD, EXCELLENT]
+
+
+async def test_who_has_too_little_bandwidth_is_told_so_and_nobody_else(autojump_clock) -> None:
+    fast, slow = bottleneck(2_000_000), bottleneck(300_000)
+    outcome = await run_phases(
+        [Phase(3 * WINDOW_SECONDS, fast), Phase(4 * WINDOW_SECONDS, slow), Phase(8 * WINDOW_SECONDS, fast)],
+        feedback=BandwidthFeedback.TRANSPORT_CC,
+    )
+    updates = [
+        each.content.connection_quality.updates for each in outcome.messages if each.kind == "connection_quality"
+    ]
+    his = [quality for quality, _ in groupby(own.quality for own, *_ in updates)]
+    hers = {other.quality for _, *others in updates for other in others}
+    assert his[0] == his[-1] == EXCELLENT
+    assert POOR in his
+    assert LOST not in his
+    assert hers == {EXCELLENT}
 
 
 async def test_who_is_muted_is_heard_as_well_as_ever(autojump_clock) -> None:

@@ -139,6 +139,16 @@ def test_who_was_lost_is_not_found_because_the_track_is_muted() -> None:
     assert score.value == BEST
 
 
+def test_who_is_starved_is_poor_at_once_and_recovers_with_the_next_window() -> None:
+    score = windows((500, 0))
+    score.starve()
+    assert rate(score.value) is Rating.POOR
+    score.count(Counts(600, 0, 0.0), is_peer_silent=False)
+    assert rate(score.value) is Rating.POOR, "it was sent for a part of this window only"
+    score.count(Counts(1100, 0, 0.0), is_peer_silent=False)
+    assert score.value == pytest.approx(58)
+
+
 def test_a_layer_that_is_only_just_being_changed_is_not_missing() -> None:
     score = TrackScore(VIDEO)
     for at, missing in enumerate([0, 2, 0, 1]):
