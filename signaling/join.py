@@ -64,7 +64,7 @@ def _inflate(compressed: bytes) -> bytes:
 
 def parse_query(request: Request) -> JoinRequest:
     """Read the parameters of the old layout, of which all may be absent."""
-    return JoinRequest(
+    join = JoinRequest(
         client_info=_client_info(request),
         connection_settings=ConnectionSettings(
             auto_subscribe=_flag(request.parameter("auto_subscribe") or "1"),
@@ -75,6 +75,9 @@ def parse_query(request: Request) -> JoinRequest:
         reconnect_reason=_number(request.parameter("reconnect_reason")),  # type: ignore[arg-type]  # proto3 enums are open
         participant_sid=request.parameter("sid"),
     )
+    if may_pause := request.parameter("subscriber_allow_pause"):
+        join.connection_settings.subscriber_allow_pause = _flag(may_pause)
+    return join
 
 
 def parse_attributes(text: str) -> dict[str, str]:

@@ -242,6 +242,8 @@ class SignalSession:
                 self.participant.resume_trouble.cut_next()
             case "disconnect_signal_on_resume_no_messages":
                 self.participant.resume_trouble.refuse_next()
+            case "subscriber_bandwidth":
+                self.participant.subscriber.force_bandwidth(scenario.subscriber_bandwidth or None)
             case "leave_request_full_reconnect":
                 pass  # LiveKit's server takes it and does nothing
             case _:
@@ -287,6 +289,9 @@ def _joining(start: SessionStart) -> Joining:
         client_info=join.client_info,
         auto_subscribe=join.connection_settings.auto_subscribe,
         auto_subscribe_data=join.connection_settings.auto_subscribe_data_track,
+        may_pause=join.connection_settings.subscriber_allow_pause
+        if join.connection_settings.HasField("subscriber_allow_pause")
+        else None,
         single_connection=start.single_connection,
         offer=join.publisher_offer if join.HasField("publisher_offer") else None,
         add_tracks=tuple(join.add_track_requests),

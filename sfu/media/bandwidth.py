@@ -45,7 +45,7 @@ class BandwidthController:
 
     `down_tracks` are all of them, audio too, which is neither counted nor limited. `changed` is called when something is
     due earlier than before. `pauses_changed`, if set, is called when a track was paused for want of bandwidth, or is no
-    longer.
+    longer. `may_pause` says whether one may be.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class BandwidthController:
         changed: Callable[[], None],
     ) -> None:
         self.pauses_changed: Callable[[], None] = lambda: None
+        self.may_pause = settings.may_pause
         self._settings = settings
         self._down_tracks = down_tracks
         self._changed = changed
@@ -175,7 +176,7 @@ class BandwidthController:
     def _allot(self, demands: list[tuple[DownTrack, Demand]], budget: int, *, is_congested: bool, now: float) -> None:
         wanted = [demand for _, demand in demands]
         asked = [_without_climbing(demand) for demand in wanted] if is_congested else wanted
-        rungs = allocate(asked, budget, may_pause=self._settings.may_pause)
+        rungs = allocate(asked, budget, may_pause=self.may_pause)
         for (down_track, demand), rung in zip(demands, rungs, strict=True):
             bitrates = {each.layer: each.bitrate_bps for each in demand.ladder}
             down_track.allow(Allowance(None if rung is None else rung.layer, bitrates, budget), at_once=is_congested)

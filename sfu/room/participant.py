@@ -57,6 +57,7 @@ class Joining:
     `offer` and its id come with the join on the single connection, where `single_connection` is true. Without
     `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it. Who is
     `watching` has offered all sections that it will ever have. Who `stands_for` somebody in another room has no client.
+    `may_pause` says whether videos may be paused for want of bandwidth, if the client says so.
     """
 
     claims: Claims
@@ -67,6 +68,7 @@ class Joining:
     offer: rtc.SessionDescription | None = None
     add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
     has_signal: bool = True
+    may_pause: bool | None = None
     watching: Watching | None = None
     stands_for: "Participant | None" = None
 
@@ -122,6 +124,8 @@ class Participant:
                 first_offer_id=environment.random.randint(1, 256),
                 send_offer=self._descriptions.send_offer,
             )
+        if joining.may_pause is not None:
+            self.subscriber.peer.media.bandwidth.may_pause = joining.may_pause
         self._comeback = Comeback(lambda: self._primary.connection.connected)
         # Clients read data on the primary connection: our channels are there, or theirs.
         self.data = room.data.join(self, self._primary.connection, automatic=joining.auto_subscribe_data)

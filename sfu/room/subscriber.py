@@ -21,6 +21,7 @@ from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import TrackSid
 from sfu.room.peer import Peer
+from sfu.room.stream_states import StreamStates
 from sfu.room.subscriptions import TrackSettings
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class Subscriber:
         self.subscriptions: dict[TrackSid, Subscription] = {}
         self._ended = Totals()
         self._owner = owner
+        self._stream_states = StreamStates(owner.tell)
+        peer.media.bandwidth.pauses_changed = self._tell_pauses
 
     def subscribe(self, track: MediaTrack, settings: TrackSettings) -> None:
         """Send `track`, once a section for it is agreed."""
@@ -107,6 +110,10 @@ class Subscriber:
                 with self.peer.connection.endpoint.batch():
                     self._feed(subscription, transceiver)
 
+    def force_bandwidth(self, bitrate_bps: int | None) -> None:
+        """Behave as if the client's downlink carried just this; None: as what it is believed to carry."""
+        self.peer.media.bandwidth.force(bitrate_bps)
+
     def totals(self) -> Totals:
         """Sum up what was sent, of subscriptions that have ended too."""
         return sum((each.down_track.totals() for each in self.subscriptions.values()), self._ended)
@@ -135,6 +142,9 @@ class Subscriber:
         for subscription in self.subscriptions.values():
             subscription.down_track.close()
         self.subscriptions.clear()
+
+    def _tell_pauses(self) -> None:
+        self._stream_states.look({sid: (each.track, each.down_track) for sid, each in self.subscriptions.items()})
 
     def _changed(self) -> None:
         """Ask for, or prepare, the next description."""

@@ -133,3 +133,12 @@ def test_parameters_that_are_absent_or_nonsense() -> None:
 )
 def test_sdks_by_the_names_they_give_themselves(name: str, sdk: str) -> None:
     assert ClientInfo.SDK.Name(parse_query(request(sdk=name)).client_info.sdk) == sdk
+
+
+def test_whether_videos_may_be_paused_is_said_or_not() -> None:
+    assert not parse_query(request()).connection_settings.HasField("subscriber_allow_pause")
+    said = [parse_query(request(subscriber_allow_pause=value)).connection_settings for value in ("1", "0")]
+    assert [(each.HasField("subscriber_allow_pause"), each.subscriber_allow_pause) for each in said] == [
+        (True, True),
+        (True, False),
+    ]

@@ -1,8 +1,12 @@
 """What becomes of the picture where the subscriber's link is not what it should be."""
 
 import pytest
+import trio
+from livekit.protocol.rtc import ACTIVE, PAUSED, SignalRequest, SimulateScenario
 
+from sfu.media.downtrack import Allowance
 from tests.simulation.bottleneck import Outcome, Phase, bottleneck, run_phases
+from tests.simulation.house import House, flows, open_house, sent, wait_until
 from triforium.config import CongestionControlConfig, RtcConfig
 from triforium.visitor import BandwidthFeedback
 
@@ -75,3 +79,49 @@ async def test_it_can_be_turned_off(autojump_clock) -> None:
     outcome = await run_phases([Phase(4, bottleneck(SLOW))], feedback=BandwidthFeedback.TRANSPORT_CC, config=config)
     assert outcome.samples[-1].budget_bps is None
     assert outcome.layers_from(0) == [2]
+
+
+@both_layouts
+@pytest.mark.parametrize("may_pause", [True, False])
+async def test_who_simulates_little_bandwidth_gets_little_and_is_told_of_pauses(
+    autojump_clock, single, may_pause
+) -> None:
+    config = {"rtc": RtcConfig(congestion_control=CongestionControlConfig(allow_pause=may_pause))}
+    async with (
+        open_house(config=config) as house,
+        house.visitor("alice", single=single) as alice,
+        house.visitor("bob", single=single) as bob,
+    ):
+        video = await alice.publish_simulcast()
+        await bob.wait_until(flows(bob, video.sid))
+        down_track = house.participant("bob").subscriber.subscriptions[video.sid].down_track
+        await trio.sleep(2)  # until it is known what layers cost
+
+        bob.send(SignalRequest(simulate=SimulateScenario(subscriber_bandwidth=100)))
+        await wait_until(lambda: down_track.statistics().layer == (None if may_pause else 0))
+        assert down_track.is_starved == may_pause
+        bob.send(SignalRequest(simulate=SimulateScenario(subscriber_bandwidth=0)))
+        await wait_until(lambda: down_track.statistics().layer == 2)
+
+        states = [
+            (info.participant_sid, info.track_sid, info.state)
+            for update in sent(bob, "stream_state_update")
+            for info in update.stream_states
+        ]
+        told = [PAUSED, ACTIVE] if may_pause else []
+        assert states == [(alice.join.participant.sid, video.sid, state) for state in told]
+
+
+async def test_why_a_layer_is_sent_is_shown(autojump_clock) -> None:
+    allowances: list[Allowance | None] = []
+
+    def look(house: House, _: float) -> None:
+        (subscription,) = house.participant("bob").subscriber.subscriptions.values()
+        allowances.append(subscription.down_track.statistics().allowance)
+
+    await run_phases([Phase(6, bottleneck(SLOW))], feedback=BandwidthFeedback.TRANSPORT_CC, during=look)
+    assert allowances[0] is None
+    last = allowances[-1]
+    assert last is not None
+    assert last.layer == 0
+    assert last.bitrates_bps[0] < last.budget_bps < last.bitrates_bps[1] < last.bitrates_bps[2]
