@@ -166,6 +166,11 @@ def binding_request(
     return _seal(MessageClass.REQUEST, transaction_id, attributes, password)
 
 
+def address_request(transaction_id: bytes) -> bytes:
+    """Return a request that asks a server which address it comes from, and says nothing else (RFC 8489 §2)."""
+    return _HEADER.pack(BINDING, 0, _COOKIE, transaction_id)
+
+
 def success_response(transaction_id: bytes, mapped: Address, password: str) -> bytes:
     """Return the answer to a check that came from `mapped`; `password` is the answerer's (RFC 8445 §7.3)."""
     ip = ip_address(mapped[0])

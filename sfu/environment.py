@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtp.certificate import Certificate
 from rtp.dtls import DtlsContext
@@ -13,17 +13,32 @@ from sfu.settings import CongestionSettings, DataSettings, Limits, RoomSettings,
 from sfu.transport.endpoint import UdpEndpoint
 
 
+@dataclass(slots=True)
+class Offered:
+    """Where clients are told to send media, as far as is known by now."""
+
+    candidates: tuple[Candidate, ...]
+
+    def replace(self, host: str, by: str) -> None:
+        """Offer one address in place of another, from the next description on."""
+        offered = [
+            replace(each, address=(by, each.address[1])) if each.address[0] == host else each
+            for each in self.candidates
+        ]
+        self.candidates = tuple({each.address: each for each in reversed(offered)}.values())[::-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Handed down from the composition root; nothing below reads a clock or rolls a die of its own.
 
-    `wall` gives Unix seconds; `candidates` are what every description offers; `mint_token` makes the token that a
+    `wall` gives Unix seconds; `offered` is what every description offers; `mint_token` makes the token that a
     participant gets to come back with. `settings` are for rooms of which nothing else is asked, `presets` are wishes that
     can be asked for by name. `tell` is told of all that happens in rooms.
     """
 
     endpoint: UdpEndpoint
-    candidates: tuple[Candidate, ...]
+    offered: Offered
     certificate: Certificate
     dtls: DtlsContext
     wall: Callable[[], float]
@@ -36,3 +51,8 @@ class Environment:
     congestion: CongestionSettings
     presets: Mapping[str, RoomWishes]
     tell: Tell
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What every description offers, from now on."""
+        return self.offered.candidates

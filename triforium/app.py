@@ -122,7 +122,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
     listeners = [webhooks.tell]
     environment = Environment(
         endpoint=endpoint,
-        candidates=surroundings.candidates,
+        offered=surroundings.offered,
         certificate=surroundings.certificate,
         dtls=DtlsContext(surroundings.certificate),
         wall=surroundings.wall,

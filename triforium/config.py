@@ -5,7 +5,7 @@ YAML, environment and flags become one frozen tree here, checked and complete; n
 
 import difflib
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -46,13 +46,38 @@ class CongestionControlConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return CongestionSettings(enabled=self.enabled, may_pause=self.allow_pause)
 
 
+class Choice(Struct, frozen=True, forbid_unknown_fields=True):
+    """Some of many: all that `includes` names, or all if it names none, without what `excludes` names."""
+
+    includes: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing was chosen."""
+        return not self.includes and not self.excludes
+
+    def has(self, matches: Callable[[str], bool]) -> bool:
+        """Say whether something is chosen, of which `matches` tells whether a word names it."""
+        is_included = not self.includes or any(map(matches, self.includes))
+        return is_included and not any(map(matches, self.excludes))
+
+
 class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where media goes. See `udp_ports` and `node_ips` for what the spelled fields mean."""
+    """Where media goes. See `udp_ports` and `node_ips` for what the spelled fields mean.
+
+    `interfaces` are chosen by name, `ips` by network or address. `stun_servers` are asked for our external address, if
+    `use_external_ip` wants that; without any, those that LiveKit's server asks.
+    """
 
     udp_port: Port | str = 7882
     port_range_start: Port | None = None
     port_range_end: Port | None = None
     node_ip: str | tuple[str, ...] | dict[Literal["v4", "v6"], str] = ""
+    interfaces: Choice = Choice()
+    ips: Choice = Choice()
+    use_external_ip: bool = False
+    stun_servers: tuple[str, ...] = ()
     enable_loopback_candidate: bool = False
     congestion_control: CongestionControlConfig = CongestionControlConfig()
     datachannel_slow_threshold: Count = 16 * 1024
@@ -64,6 +89,10 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("the range of UDP ports is empty")
         for address in self.node_ips:
             _check_address(address, "node_ip")
+        for network in (*self.ips.includes, *self.ips.excludes):
+            _check_network(network)
+        for server in self.stun_servers:
+            _check_server(server)
         for name in ("datachannel_lossy_target_latency", "datachannel_data_track_target_latency"):
             parse_duration(getattr(self, name), name)
 
@@ -380,6 +409,19 @@ def _check_address(text: str, name: str) -> None:
         ipaddress.ip_address(text)
     except ValueError as error:
         raise ValueError(f"{name}: expected an IP address, not {text!r}") from error
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError(f"ips: expected networks like 192.0.2.0/24, or addresses, not {text!r}") from error
+
+
+def _check_server(text: str) -> None:
+    host, _, port = text.partition(":")
+    if not host or not (port.isdecimal() and 0 < int(port) <= 65535):
+        raise ValueError(f"stun_servers: expected host:port, not {text!r}")
 
 
 def _is_http(url: str) -> bool:

@@ -22,9 +22,9 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     rtc.congestion_control.channel_observer_probe_config rtc.congestion_control.channel_observer_non_probe_config
     rtc.congestion_control.probe_config rtc.congestion_control.stream_allocator rtc.congestion_control.remote_bwe
     rtc.congestion_control.send_side_bwe rtc.congestion_control.send_side_bwe_pacer
-    rtc.external_ip_only rtc.force_tcp rtc.interfaces rtc.ips rtc.packet_buffer_size rtc.packet_buffer_size_audio
+    rtc.external_ip_only rtc.force_tcp rtc.packet_buffer_size rtc.packet_buffer_size_audio
     rtc.packet_buffer_size_video rtc.pli_throttle rtc.reconnect_on_data_channel_error
-    rtc.reconnect_on_publication_error rtc.reconnect_on_subscription_error rtc.stun_servers rtc.strict_acks
-    rtc.tcp_fallback_rtt_threshold rtc.tcp_port rtc.turn_servers rtc.use_external_ip rtc.use_ice_lite rtc.use_mdns
+    rtc.reconnect_on_publication_error rtc.reconnect_on_subscription_error rtc.strict_acks
+    rtc.tcp_fallback_rtt_threshold rtc.tcp_port rtc.turn_servers rtc.use_ice_lite rtc.use_mdns
     """.split()  # noqa: SIM905  # so many names read better in lines
 )

@@ -45,7 +45,7 @@ def show_ports(*, dev: bool, file: Path | None, https: bool) -> None:
     """
     try:
         config, _ = load(file=file, environment=os.environ, is_development=dev, is_https=https)
-        rows = listening(config, discover_addresses())
+        rows = listening(config, discover_addresses(config.rtc))
     except ConfigError as error:
         fail(str(error))
     click.echo(table(("PROTOCOL", "PORT", "ADDRESS", "FOR"), rows))

@@ -11,11 +11,13 @@ from typing import Final
 import trio
 
 from rtp.certificate import Certificate
-from rtp.ice.candidates import Candidate, host_candidate
+from rtp.ice.candidates import host_candidate
+from sfu.environment import Offered
 from sfu.transport.socket import DatagramSocket, UdpSocket, open_udp_socket
 from signaling.webhooks import Post
 from triforium.addresses import MediaAddress, choose_media_addresses, discover_addresses
 from triforium.config import Config
+from triforium.external import STUN_SERVERS, ExternalLookup, resolve
 from triforium.https import (
     CertificateFiles,
     HttpsError,
@@ -46,7 +48,7 @@ class Surroundings:
 
     listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]
     sockets: Sequence[DatagramSocket]
-    candidates: tuple[Candidate, ...]
+    offered: Offered
     certificate: Certificate
     wall: Callable[[], float]
     random: Random
@@ -65,7 +67,7 @@ async def open_surroundings(config: Config) -> Surroundings:
         StartError: if a port is taken, an address is not ours, or a certificate cannot be used.
         ConfigError: if there is no address to offer.
     """
-    discovered = discover_addresses()
+    discovered = discover_addresses(config.rtc)
     addresses = choose_media_addresses(config, discovered)
     tls, authority = _open_tls(config, discovered)
     listeners = await _open_listeners(config, config.port)
@@ -79,23 +81,33 @@ async def open_surroundings(config: Config) -> Surroundings:
             await trio.aclose_forcefully(listener)
         raise
     port_of = {socket.address[0]: socket.address[1] for socket in sockets}
+    offered = Offered(
+        tuple(
+            host_candidate((address.offered, port_of[address.bound]), index) for index, address in enumerate(addresses)
+        )
+    )
+    random = SystemRandom()
+    workers: list[Callable[[], Awaitable[None]]] = [tls.run] if tls else []
+    if config.rtc.use_external_ip:
+        own = tuple(each.bound for each in addresses if each.bound == each.offered)
+        workers.append(
+            ExternalLookup(offered, own, config.rtc.stun_servers or STUN_SERVERS, _open_any_port, resolve, random).run
+        )
     return Surroundings(
         listeners=[
             trio.SSLListener(listener, tls.context, https_compatible=True) if tls else listener
             for listener in listeners
         ],
         sockets=sockets,
-        candidates=tuple(
-            host_candidate((address.offered, port_of[address.bound]), index) for index, address in enumerate(addresses)
-        ),
+        offered=offered,
         certificate=Certificate.generate(not_before=datetime.now(UTC) - CLOCK_SKEW),
         wall=time.time,
-        random=SystemRandom(),
+        random=random,
         post=open_post(),
         port=listeners[0].socket.getsockname()[1],
         is_secure=tls is not None,
         authority=authority,
-        workers=(tls.run,) if tls else (),
+        workers=workers,
         metrics_listeners=metrics_listeners,
     )
 
@@ -126,6 +138,10 @@ async def _open_listeners(config: Config, port: int) -> list[trio.SocketListener
             raise StartError(f"cannot listen on {address or '*'} port {port}: {error.strerror}") from error
         port = listeners[0].socket.getsockname()[1]  # if any free port was asked for: the same one on each address
     return listeners
+
+
+def _open_any_port(host: str) -> UdpSocket:
+    return open_udp_socket(host, 0, quiet=True)
 
 
 def _open_media_sockets(config: Config, addresses: Sequence[MediaAddress]) -> list[UdpSocket]:

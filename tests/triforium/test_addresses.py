@@ -2,8 +2,9 @@
 
 import pytest
 
-from triforium.addresses import MediaAddress, choose_media_addresses
-from triforium.config import Config, ConfigError, RtcConfig
+from triforium.addresses import MediaAddress, choose_addresses, choose_media_addresses, discover_addresses
+from triforium.config import Choice, Config, ConfigError, RtcConfig
+from triforium.interfaces import InterfaceAddress, list_addresses
 
 V4, V6 = "198.51.100.4", "2001:db8::4"
 
@@ -51,3 +52,49 @@ def test_with_nothing_to_offer_the_keys_to_set_are_named() -> None:
 
 def test_an_address_is_used_once() -> None:
     assert choose_media_addresses(Config(bind_addresses=(V4, V4)), []) == (MediaAddress(V4, V4),)
+
+
+PRESENT = [
+    InterfaceAddress("lo", "127.0.0.1"),
+    InterfaceAddress("eth0", "192.0.2.1"),
+    InterfaceAddress("eth0", "fe80::1"),
+    InterfaceAddress("eth0", "2001:db8::1"),
+    InterfaceAddress("docker0", "172.17.0.1"),
+    InterfaceAddress("eth1", "10.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "ips", "left"),
+    [
+        (Choice(includes=("eth0",)), Choice(), ["192.0.2.1", "2001:db8::1"]),
+        (Choice(excludes=("docker0", "lo")), Choice(), ["192.0.2.1", "2001:db8::1", "10.0.0.1"]),
+        (Choice(), Choice(includes=("10.0.0.0/8", "172.17.0.1")), ["172.17.0.1", "10.0.0.1"]),
+        (Choice(excludes=("lo",)), Choice(excludes=("10.0.0.0/8", "2001:db8::/32")), ["192.0.2.1", "172.17.0.1"]),
+        (Choice(includes=("eth0", "eth1"), excludes=("eth0",)), Choice(), ["10.0.0.1"]),
+        (Choice(includes=("wlan0",)), Choice(), []),
+    ],
+    ids=["included", "excluded", "networks", "both", "exclusion wins", "none"],
+)
+def test_interfaces_and_networks_are_chosen(interfaces: Choice, ips: Choice, left: list[str]) -> None:
+    assert list(choose_addresses(RtcConfig(interfaces=interfaces, ips=ips), PRESENT)) == left
+
+
+def test_what_is_listened_on_is_chosen_from_too() -> None:
+    rtc = RtcConfig(ips=Choice(excludes=("10.0.0.0/8",)))
+    addresses = choose_media_addresses(Config(bind_addresses=("10.0.0.1", V4), rtc=rtc), ())
+    assert [address.offered for address in addresses] == [V4]
+
+
+def test_a_choice_that_leaves_nothing_is_named_as_the_reason() -> None:
+    rtc = RtcConfig(interfaces=Choice(includes=("wlan0",)))
+    with pytest.raises(ConfigError, match=r"rtc\.interfaces and rtc\.ips leave none"):
+        choose_media_addresses(Config(rtc=rtc), ())
+
+
+def test_the_addresses_of_this_machine_have_their_interfaces() -> None:
+    assert "127.0.0.1" in {each.address for each in list_addresses()}
+    (loopback,) = {each.interface for each in list_addresses() if each.address == "127.0.0.1"}
+    assert discover_addresses(
+        RtcConfig(interfaces=Choice(includes=(loopback,)), ips=Choice(includes=("127.0.0.1",)))
+    ) == ("127.0.0.1",)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
-from triforium.config import Config, ConfigError, LoggingConfig, RtcConfig, load
+from triforium.config import Choice, Config, ConfigError, LoggingConfig, RtcConfig, load
 
 SECRET = "a secret of more than thirty-two letters"
 KEYS = f"keys: {{key: {SECRET}}}\n"
@@ -96,12 +96,12 @@ def test_an_empty_section_means_its_defaults() -> None:
 
 
 def test_a_key_that_only_livekit_has_is_one_warning_each() -> None:
-    text = KEYS + "redis: {address: 127.0.0.1}\nrtc: {tcp_port: 7881, use_external_ip: true}\n"
+    text = KEYS + "redis: {address: 127.0.0.1}\nrtc: {tcp_port: 7881, use_mdns: true}\n"
     config, warnings = load(environment={"LIVEKIT_CONFIG": text})
     assert config == Config(keys={"key": SECRET})
     assert warnings == [
         f"LIVEKIT_CONFIG: {path} is LiveKit's, and has no effect here"
-        for path in ("redis", "rtc.tcp_port", "rtc.use_external_ip")
+        for path in ("redis", "rtc.tcp_port", "rtc.use_mdns")
     ]
 
 
@@ -118,6 +118,15 @@ def test_a_key_that_only_livekit_has_is_one_warning_each() -> None:
         ("rtc: {udp_port: low-high}", "rtc: udp_port: expected a port or a range like 7882-7892, not 'low-high'"),
         ("rtc: {udp_port: 9-8}", "rtc: the range of UDP ports is empty"),
         ("rtc: {node_ip: here}", "rtc: node_ip: expected an IP address, not 'here'"),
+        (
+            "rtc: {ips: {includes: [here]}}",
+            "rtc: ips: expected networks like 192.0.2.0/24, or addresses, not 'here'",
+        ),
+        (
+            "rtc: {interfaces: {include: [eth0]}}",
+            "unknown key rtc.interfaces.include; did you mean rtc.interfaces.includes?",
+        ),
+        ("rtc: {stun_servers: [stun.test]}", "rtc: stun_servers: expected host:port, not 'stun.test'"),
         (
             "rtc: {datachannel_lossy_target_latency: 5 apples}",
             "rtc: datachannel_lossy_target_latency: expected a duration like 100ms, not '5 apples'",
@@ -215,3 +224,12 @@ def test_short_secrets_are_one_warning() -> None:
 )
 def test_webhooks_want_a_key_of_ours_and_urls(webhook: str, reason: str) -> None:
     assert reason.replace("`", "") in refusal(f"keys: {{key: {SECRET}}}\nwebhook: {webhook}")
+
+
+def test_addresses_are_chosen_and_the_outer_one_asked_for_under_livekits_names() -> None:
+    rtc = loaded(
+        "rtc: {use_external_ip: true, stun_servers: ['stun.test:3478'], interfaces: {includes: [eth0]},"
+        " ips: {excludes: [10.0.0.0/8]}}"
+    ).rtc
+    assert (rtc.use_external_ip, rtc.stun_servers) == (True, ("stun.test:3478",))
+    assert (rtc.interfaces, rtc.ips) == (Choice(includes=("eth0",)), Choice(excludes=("10.0.0.0/8",)))

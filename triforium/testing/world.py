@@ -11,6 +11,7 @@ import trio
 
 from rtp.certificate import Certificate
 from rtp.ice.candidates import host_candidate
+from sfu.environment import Offered
 from signaling.webhooks import Post, UnreachableError
 from triforium.app import Server, serve_on
 from triforium.config import Config
@@ -59,7 +60,7 @@ async def serve_in_memory(
     surroundings = Surroundings(
         listeners=[network.listen_tcp(SERVER_HOST, HTTP_PORT)],
         sockets=[socket],
-        candidates=(host_candidate(socket.address, 0),),
+        offered=Offered((host_candidate(socket.address, 0),)),
         certificate=simulation_certificate(),
         wall=wall,
         random=random,
