@@ -59,7 +59,7 @@ class SessionResources:
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
-        return {self.path: self._answer_endpoint, f"{self.path}/": self._answer_session}
+        return {self.path: self._answer_endpoint, f"{self.path}/": self.answer_session}
 
     async def _answer_endpoint(self, exchange: Exchange) -> None:
         match exchange.request.method:
@@ -73,8 +73,11 @@ class SessionResources:
             case _:
                 raise HttpError(405, "offers are posted here, and nothing else is done", _ENDPOINT)
 
-    async def join(self, exchange: Exchange, joining: Joining) -> None:
-        """Join the room that the token names, and answer with the session. Raises HttpError."""
+    async def join(self, exchange: Exchange, joining: Joining, links: Callable[[str], str] | None = None) -> None:
+        """Join the room that the token names, and answer with the session. Raises HttpError.
+
+        `links` returns the `Link` header for the session's path.
+        """
         claims = joining.claims
         assert claims.video is not None, "the door lets nobody in without"
         sink = AnswerSink()
@@ -88,17 +91,21 @@ class SessionResources:
             raise HttpError(403, f"the room cannot be joined: {error}") from error
         except RemoteProtocolError as error:
             raise HttpError(400, f"the offer cannot be used: {error}") from error
-        headers = {"Location": f"{self.path}/{participant.sid}", "ETag": f'"{_entity_tag(participant)}"'}
+        location = f"{self.path}/{participant.sid}"
+        headers = {"Location": location, "ETag": f'"{_entity_tag(participant)}"'}
+        if links is not None:
+            headers["Link"] = links(location)
         answer, sink.answer = sink.answer, ""  # the sink lives as long as the participant
         await exchange.respond(201, answer.encode(), content_type=SDP, headers=headers)
 
-    async def _answer_session(self, exchange: Exchange) -> None:
+    async def answer_session(self, exchange: Exchange) -> None:
+        """Do what a request asks of its session. Raises HttpError."""
         match exchange.request.method:
             case "PATCH":
                 _check_content_type(exchange, FRAGMENT)
                 await self._patch(exchange)
             case "DELETE":
-                room, participant = self._find(exchange)
+                room, participant = self.find(exchange)
                 room.remove(participant, CloseReason.CLIENT_LEFT)
                 await exchange.respond(200)
             case "OPTIONS":
@@ -108,13 +115,13 @@ class SessionResources:
 
     async def _patch(self, exchange: Exchange) -> None:
         """Take candidates for the session's ICE, or begin a new generation of it (RFC 9725 §4.3)."""
-        self._find(exchange)
+        self.find(exchange)
         wanted = _if_match(exchange)
         try:
             fragment = parse_fragment(await read_text(exchange))
         except DecodeError as error:
             raise HttpError(400, f"the fragment cannot be used: {error}") from error
-        _, participant = self._find(exchange)  # again: it may have left while we read
+        _, participant = self.find(exchange)  # again: it may have left while we read
         if "*" in wanted:
             await self._restart_ice(exchange, participant, fragment)
             return
@@ -139,12 +146,12 @@ class SessionResources:
         exchange.vouch()
         return claims, grant
 
-    def _find(self, exchange: Exchange) -> tuple[Room, Participant]:
+    def find(self, exchange: Exchange) -> tuple[Room, Participant]:
         """Return the session that a request is for. Raises HttpError: 404 if the token's bearer has none of this name."""
         claims, grant = self._admit(exchange)
         room = self.rooms.find(RoomName(grant.room))
         participant = None if room is None else room.participants.get(claims.identity)
-        sid = exchange.request.path.removeprefix(f"{self.path}/")
+        sid = exchange.request.path.removeprefix(f"{self.path}/").partition("/")[0]
         if room is None or participant is None or participant.has_signal or participant.sid != sid:
             raise HttpError(404, "there is no such session (any more): post a new offer")
         return room, participant

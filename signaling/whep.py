@@ -18,12 +18,14 @@ from sfu.room.participant import Joining
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
 from sfu.room.watching import Watching
+from signaling import whep_extensions as extensions
 from signaling.door import Door
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.request import Request
 from signaling.http.routes import Handler
 from signaling.resources import SessionResources, read_client_info, read_offer, read_text
+from signaling.whep_extensions import EventStreams
 
 PATH: Final = "/whep/v1"
 
@@ -39,10 +41,29 @@ class WhepService:
 
     door: Door
     rooms: Rooms
+    event_streams: EventStreams
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
-        return self._resources().handlers()
+        return self._resources().handlers() | {f"{PATH}/": self._answer}
+
+    async def _answer(self, exchange: Exchange) -> None:
+        """Answer what is asked of a session, or of an extension of it. Raises HttpError."""
+        _, *names = exchange.request.path.removeprefix(f"{PATH}/").split("/")
+        match exchange.request.method, names:
+            case _, []:
+                await self._resources().answer_session(exchange)
+            case _, [extensions.SSE, stream_id]:
+                await self.event_streams.answer(exchange, stream_id)
+            case "POST", [extensions.SSE]:
+                await self.event_streams.create(exchange, self._resources().find(exchange)[1])
+            case "POST", [extensions.LAYER]:
+                _, watcher = self._resources().find(exchange)
+                await extensions.choose_layer(exchange, watcher)
+            case _, [extensions.SSE | extensions.LAYER]:
+                raise HttpError(405, "to this is posted, and nothing else is done", {"Allow": "OPTIONS, POST"})
+            case _:
+                raise HttpError(404, "there is no such extension")
 
     def _resources(self) -> SessionResources:
         return SessionResources(self.door, self.rooms, PATH, self._create)
@@ -64,7 +85,7 @@ class WhepService:
             has_signal=False,
             watching=watching,
         )
-        await self._resources().join(exchange, joining)
+        await self._resources().join(exchange, joining, extensions.links)
 
 
 def check_offer(offer: str) -> None:

@@ -37,6 +37,7 @@ from signaling.rtc import SignalService
 from signaling.session import Sessions
 from signaling.webhooks import Webhooks
 from signaling.whep import WhepService
+from signaling.whep_extensions import EventStreams
 from signaling.whip import WhipService
 from triforium.config import Config
 from triforium.garbage import collect_when_idle
@@ -202,7 +203,7 @@ def _routes(server: Server, relays: Relays, agents: Agents, metrics: Metrics) ->
             **SignalService(door, relays.serve).handlers(),
             **workers.handlers(),
             **WhipService(door, rooms).handlers(),
-            **WhepService(door, rooms).handlers(),
+            **WhepService(door, rooms, EventStreams(rooms.environment.random)).handlers(),
             **api,
             **debug.handlers(),
             **(metrics.handlers() if config.development else {}),

@@ -213,6 +213,10 @@ class Negotiation:
         """All transceivers, in the order of their sections; those that no description had yet come last."""
         return [slot.transceiver for slot in (*self._slots, *self._waiting) if slot.transceiver is not None]
 
+    def index_of(self, transceiver: Transceiver) -> int:
+        """Return the place of a transceiver's section in the description, counted from 0. It has to have one."""
+        return next(at for at, slot in enumerate(self._slots) if slot.transceiver is transceiver)
+
     def transceiver_by_mid(self, mid: Mid) -> Transceiver | None:
         """Return the transceiver of a section."""
         return next((transceiver for transceiver in self.transceivers if transceiver.mid == mid), None)

@@ -47,6 +47,11 @@ class TrackLayers:
             return self.published[0].layer
         return self._by_name.get(rid, RID_LAYERS.get(rid, 0))
 
+    def name(self, layer: int) -> str:
+        """Return what a layer is called: by its publisher, or as LiveKit's clients would."""
+        names = self._by_name or RID_LAYERS
+        return next((str(rid) for rid, number in names.items() if number == layer), str(layer))
+
     def receive_packet(self, layer: int, now: float) -> bool:
         """Count a packet of media. Return whether to look anew at what everybody is sent."""
         if self._liveness is None or not self._liveness.receive_packet(layer, now):

@@ -27,7 +27,7 @@ class Reconciler:
     def __init__(self, room: "Room", participant: "Participant", watching: Watching, *, automatic: bool) -> None:
         self._room = room
         self._participant = participant
-        self._watching = watching
+        self.watching = watching
         self._wishes = Wishes(automatic=automatic, settings=watching.settings)
         self._changed = Notifier()
         self._told_allowed: dict[TrackSid, bool] = {}
@@ -52,7 +52,7 @@ class Reconciler:
             tracks = {}
         else:
             everything = self._room.tracks_for(participant)
-            tracks = {sid: track for sid, track in everything.items() if self._watching.includes(track)}
+            tracks = {sid: track for sid, track in everything.items() if self.watching.includes(track)}
             self._give_up(tracks)
         for track in tracks.values():
             if self._wishes.wants(track.sid):

@@ -90,6 +90,13 @@ class SlotSubscriber(Subscriber):
     def answered(self) -> None:
         """Nothing is to be bound before there is a track."""
 
+    def carried(self) -> dict[int, MediaTrack]:
+        """Return what sections carry now, by their places in the description, in order."""
+        negotiation = self.peer.negotiation
+        return {
+            negotiation.index_of(slot.transceiver): slot.subscription.track for slot in self._slots if slot.subscription
+        }
+
     def totals(self) -> Totals:
         """Sum up what was sent, of whichever track."""
         return sum((slot.down_track.totals() for slot in self._slots), self._ended)

@@ -1,6 +1,6 @@
 """One client's connection, and each request on it with its answer (HTTP/1.1, RFC 9112); h11 knows the protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
@@ -91,6 +91,19 @@ class HttpConnection:
         )
         await self._send(*parts)
 
+    async def begin(self, headers: Mapping[str, str]) -> None:
+        """Begin an answer (200) whose body comes in parts, as long as there is something to say."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await self._send(h11.Response(status_code=200, headers=raw, reason=b"OK"))
+
+    async def send_part(self, data: bytes) -> None:
+        """Send one part of the body that `begin` began."""
+        await self._send(h11.Data(data=data))
+
+    async def end(self) -> None:
+        """End what `begin` began."""
+        await self._send(h11.EndOfMessage())
+
     def check_switch(self) -> None:
         """Check that `switch` can follow. Raises HttpError (400) if the request has a body, or is HTTP/1.0."""
         if self._http.their_state is h11.SEND_BODY:
@@ -151,7 +164,7 @@ class HttpConnection:
 
 
 class Exchange:
-    """One request, and the means to answer it: once, by `respond` or by `upgrade`."""
+    """One request, and the means to answer it: once, by `respond`, `begin` or `upgrade`."""
 
     def __init__(self, connection: HttpConnection, request: Request) -> None:
         self.request = request
@@ -187,6 +200,20 @@ class Exchange:
             every["Content-Length"] = str(len(body))
         is_head = self.request.method == "HEAD"
         await self._connection.respond(status, every | dict(headers or {}), b"" if is_head else body)
+
+    async def begin(
+        self, *, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> Callable[[bytes], Awaitable[None]]:
+        """Begin to answer in parts; return what sends one. `end` ends it."""
+        assert not self.is_answered, "a request is answered once"
+        self.is_answered = True
+        every = dict(cors_headers(self.request)) | {"Content-Type": content_type}
+        await self._connection.begin(every | dict(headers or {}))
+        return self._connection.send_part
+
+    async def end(self) -> None:
+        """End the answer that `begin` began."""
+        await self._connection.end()
 
     def check_upgrade(self) -> None:
         """Check that `upgrade` can follow. Raises HttpError (400) if the client asked for no WebSocket that we could give."""

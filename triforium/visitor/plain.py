@@ -1,5 +1,7 @@
 """A peer that knows WebRTC and no LiveKit: it publishes by WHIP (RFC 9725), or watches by WHEP."""
 
+import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -16,6 +18,7 @@ from rtp.units import Address, Mid, Rid
 from sfu.errors import PeerConnectionLostError
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.errors import JoinRefusedError
+from triforium.visitor.events import EventReader, open_events
 from triforium.visitor.http import Request, Response, ask
 from triforium.visitor.link import Link
 from triforium.visitor.plan import MediaPlan
@@ -28,6 +31,11 @@ from triforium.visitor.world import VisitorWorld
 WHIP: Final = "/whip/v1"
 WHEP: Final = "/whep/v1"
 
+EVENTS_EXTENSION: Final = "urn:ietf:params:whep:ext:core:server-sent-events"
+LAYER_EXTENSION: Final = "urn:ietf:params:whep:ext:core:layer"
+
+_LINK: Final = re.compile(r'<([^>]*)>; rel="([^"]*)"')
+
 GOODBYE_SECONDS: Final = 1.0
 """How long leaving may take."""
 
@@ -36,13 +44,14 @@ class PlainPeer:
     """A publisher or a watcher. Made by `open_whip` or `open_whep`, inside whose block everything of it lives.
 
     `location` is the path of its session and `etag` names its generation of ICE, as the server said them; `token` goes
-    with each request. `received` are the tracks of the answer, in its order. `connected` is set once media can flow,
+    with each request. `extensions` are the paths of what the server can do beyond, by their names. `received` are the tracks of the answer, in its order. `connected` is set once media can flow,
     `lost` once the server is silent or the handshake failed.
     """
 
     def __init__(self, world: VisitorWorld, server: Address, token: str, watch: Watch | None = None) -> None:
         self.location = self.etag = ""
         self.token = token
+        self.extensions: dict[str, str] = {}
         self.received: list[ReceivedTrack] = []
         self.connected = trio.Event()
         self.lost = trio.Event()
@@ -74,6 +83,7 @@ class PlainPeer:
         if response.status != HTTPStatus.CREATED:
             raise JoinRefusedError(response.status, response.body.decode())
         self.location, self.etag = response.headers["location"], response.headers["etag"]
+        self.extensions = {name: path for path, name in _LINK.findall(response.headers.get("link", ""))}
         self._link.apply_answer(response.body.decode())
         for sender, transceiver in self._senders.items():
             self._link.start_sender(sender, transceiver)
@@ -107,6 +117,21 @@ class PlainPeer:
         """Send a fragment to the session."""
         headers = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": if_match}
         return await self.ask("PATCH", self.location, fragment.serialize(), headers)
+
+    @asynccontextmanager
+    async def open_events(self, *events: str) -> AsyncIterator[EventReader]:
+        """Read these events, or all, inside the block. Raises KeyError if the server does not send events."""
+        headers = {"Content-Type": "application/json"}
+        wanted = json.dumps(events) if events else ""
+        response = await self.ask("POST", self.extensions[EVENTS_EXTENSION], wanted, headers)
+        assert response.status == HTTPStatus.CREATED, response
+        async with open_events(self._world, self._server, response.headers["location"]) as reader:
+            yield reader
+
+    async def choose_layer(self, **choice: str | int) -> Response:
+        """Ask for a layer, by the names that WHEP's extension has for its properties."""
+        headers = {"Content-Type": "application/json"}
+        return await self.ask("POST", self.extensions[LAYER_EXTENSION], json.dumps(choice), headers)
 
     async def delete(self) -> Response:
         """End the session."""
