@@ -30,6 +30,7 @@ NOT_KEPT: Final = {"version": "of a track: when it was changed last"}
 """What is null in our answers."""
 
 NOT_IMPLEMENTED: Final = (500, "unknown", "twirp error unknown: not implemented")
+"""What that server answered where this one does what it is asked: people are moved, and forwarded."""
 
 
 class Exchange(NamedTuple):
@@ -56,6 +57,8 @@ def exchanges() -> Iterator[Exchange]:
         content_type = call["headers"].get("Content-Type", "")
         has_token = "Authorization" in call["headers"]
         content = request_body(path, call.get("body"))
+        if isinstance(fields, dict) and (answer["status"], fields.get("code"), fields.get("msg")) == NOT_IMPLEMENTED:
+            continue
         yield Exchange(call["t"], path, call["method"], content_type, content, has_token, answer["status"], fields)
 
 
@@ -93,8 +96,6 @@ def expected_error(exchange: Exchange) -> tuple[int, str, str]:
         is_about_room = exchange.path.endswith("/SendData")
         what = "requested room" if is_about_room else "participant"
         return (404, "not_found", f"twirp error unknown: {what} does not exist")
-    if recorded == NOT_IMPLEMENTED:
-        return (501, "unimplemented", NOT_IMPLEMENTED[2])
     return recorded
 
 
