@@ -68,8 +68,10 @@ class ArrivalGroups:
         groups = self._groups
         if groups and sent_at <= (group := groups[-1]).sent_at + GROUP_SECONDS:
             group.size += size
-            group.arrived_at = max(arrived_at, group.arrived_at)
-            group.delay = min(arrived_at - sent_at, group.delay)
+            if arrived_at > group.arrived_at:  # noqa: PLR1730 -- `max` costs twice as much, for every packet
+                group.arrived_at = arrived_at
+            if arrived_at - sent_at < group.delay:  # noqa: PLR1730 -- and so does `min`
+                group.delay = arrived_at - sent_at
             return
         if groups:
             self._learn_base(groups[-1])
@@ -87,7 +89,7 @@ class ArrivalGroups:
         if last - first < MIN_GROWTH_SECONDS:
             return None
         start, size = _span(late, RATE_SECONDS)
-        return int(8 * size / (late[-1].arrived_at - start.arrived_at))
+        return round(8 * size / (late[-1].arrived_at - start.arrived_at))
 
     def has_queue(self) -> bool:
         """Say whether the newest group found a queue."""
@@ -101,7 +103,7 @@ class ArrivalGroups:
         start, size = _span(self._groups, seconds)
         # what was sent in a second and arrives within a tenth has been delivered in a second
         span = max(newest.arrived_at - start.arrived_at, newest.sent_at - start.sent_at)
-        return int(8 * size / span) if span >= MIN_RATE_SECONDS else None
+        return round(8 * size / span) if span >= MIN_RATE_SECONDS else None
 
     def _late(self) -> list[PacketGroup]:
         """Return the newest groups, as far back as each found a queue."""

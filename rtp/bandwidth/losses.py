@@ -6,7 +6,6 @@ Loss that comes with no queue is the path's own (a radio link's, say), and sendi
 
 from collections import deque
 from math import sqrt
-from statistics import median
 from typing import Final
 
 WINDOW_SECONDS: Final = 1.0
@@ -56,11 +55,11 @@ class Losses:
 
     def is_excessive(self, *, has_queue: bool) -> bool | None:
         """Say whether more is lost than chance explains; None if too little is known."""
-        packets = sum(packets for _, packets, _ in self._window)
+        packets = sum([packets for _, packets, _ in self._window])
         if packets < MIN_PACKETS or self._window[-1][0] - self._window[0][0] < MIN_SECONDS:
             return None
         # the median over time, not the mean over packets: a key frame that overflows a queue is bad luck of a moment
-        share = median(share for _, _, share in self._window)
+        share = sorted([share for _, _, share in self._window])[len(self._window) // 2]
         chance = min(RANDOM_LOSS, self.path_loss + OVERFLOW) if has_queue else RANDOM_LOSS
         return share > chance + DEVIATIONS * sqrt(chance * (1 - chance) / packets)
 

@@ -214,6 +214,8 @@ class SendSideEstimator:
         return int(delivered_bps / (1 - self._losses.path_loss))
 
     def _set(self, bitrate: int | None) -> bool:
-        before = self.estimate
-        self.estimate = Estimate(bitrate, self._is_overloaded or self._is_losing or self._is_silent)
-        return self.estimate != before
+        before, is_congested = self.estimate, self._is_overloaded or self._is_losing or self._is_silent
+        if bitrate == before.bitrate_bps and is_congested is before.is_congested:
+            return False
+        self.estimate = Estimate(bitrate, is_congested)
+        return True

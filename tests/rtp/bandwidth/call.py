@@ -16,7 +16,11 @@ from tests.rtp.bandwidth.ways import TransportWide, Way
 LAYERS: Final = (150_000, 500_000, 1_700_000)
 AUDIO_BPS: Final = 40_000
 FRAME_SECONDS: Final = 1 / 30
+KEY_FRAME_SECONDS: Final = 7.0
+KEY_FRAME_FACTOR: Final = 9.0
+"""How many times as large as another frame a key frame is."""
 MTU: Final = 1_150
+HEADER: Final = 30
 PADDING: Final = 255
 SWITCH_SECONDS: Final = 0.12
 """From a decision to the other layer's key frame."""
@@ -77,11 +81,7 @@ class Call:
         fixed: int | None = None,
         highest: int = 2,
         foreign: Callable[[float], float] | None = None,
-        key_frame_seconds: float = 7.0,
-        key_frame_factor: float = 9.0,
-        layers: tuple[int, ...] = LAYERS,
         feedback_loss: float = 0.0,
-        paced: float | None = None,
     ) -> None:
         self._random = Random(seed)
         self.path = VirtualPath(conditions, self._random)
@@ -90,8 +90,6 @@ class Call:
         self.prober = Prober()
         self.record = Record()
         self._fixed, self._highest, self._foreign = fixed, highest, foreign
-        self._key_frame_seconds, self._key_frame_factor = key_frame_seconds, key_frame_factor
-        self._layers = layers
         self._feedback_loss = feedback_loss
         self._delay = conditions.delay_seconds
         self._layer = self._target = fixed if fixed is not None else highest
@@ -101,9 +99,6 @@ class Call:
         self._arriving: list[tuple[float, int]] = []
         self._news = deque()
         self._foreign_credit = 0.0
-        self._paced = paced
-        self._pacing: list[tuple[int, int]] = []
-        self._pace_credit = 0.0
         self._frame_of: dict[int, int] = {}
         self._missing: dict[int, int] = {}
         self._frames = 0
@@ -118,7 +113,6 @@ class Call:
         self._send_media(now)
         self._compete(now)
         self._probe(now)
-        self._pace(now)
         for arrival in self.path.step(now):
             heappush(self._arriving, arrival)
         while self._arriving and self._arriving[0][0] <= now + STEP:
@@ -144,7 +138,7 @@ class Call:
         budget = estimate.bitrate_bps
         target = self._highest
         if budget is not None:
-            while target and self._layers[target] + AUDIO_BPS > budget / (UP_MARGIN if target > self._target else 1):
+            while target and LAYERS[target] + AUDIO_BPS > budget / (UP_MARGIN if target > self._target else 1):
                 target -= 1
         if estimate.is_congested:
             target = min(target, self._target)
@@ -152,7 +146,7 @@ class Call:
             self._target = target
             self._switch_at = now + SWITCH_SECONDS
         is_best = self._target == self._highest
-        wanted = None if is_best else int(UP_MARGIN * (self._layers[self._target + 1] + AUDIO_BPS)) + 1
+        wanted = None if is_best else int(UP_MARGIN * (LAYERS[self._target + 1] + AUDIO_BPS)) + 1
         self.prober.want(wanted, now)
 
     def _send_media(self, now: float) -> None:
@@ -167,28 +161,15 @@ class Call:
             self._send(AUDIO_BPS // 400, now, frame=0)
         if now >= self._next_frame:
             self._next_frame += FRAME_SECONDS
-            size = self._layers[self._layer] / 8 * FRAME_SECONDS * self._random.uniform(0.75, 1.25)
+            size = LAYERS[self._layer] / 8 * FRAME_SECONDS * self._random.uniform(0.75, 1.25)
             if now >= self._next_key_frame:
-                self._next_key_frame = now + self._key_frame_seconds
-                size *= self._key_frame_factor
+                self._next_key_frame = now + KEY_FRAME_SECONDS
+                size *= KEY_FRAME_FACTOR
             packets = int(size // MTU) + 1
             self._frames += 1
             self._missing[self._frames] = packets
             for _ in range(packets):
-                if self._paced is not None:
-                    self._pacing.append((int(size / packets) + 30, self._frames))
-                else:
-                    self._send(int(size / packets) + 30, now, frame=self._frames)
-
-    def _pace(self, now: float) -> None:
-        if self._paced is None:
-            return
-        rate = self._paced * (self.estimator.estimate.bitrate_bps or self._layers[self._layer])
-        self._pace_credit = min(self._pace_credit + rate * STEP / 8, 2 * MTU)
-        while self._pacing and self._pace_credit > 0:
-            size, frame = self._pacing.pop(0)
-            self._pace_credit -= size
-            self._send(size, now, frame=frame)
+                self._send(int(size / packets) + HEADER, now, frame=self._frames)
 
     def _compete(self, now: float) -> None:
         if self._foreign is None:
