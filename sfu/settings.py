@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class DataSettings:
-    """What is asked of those who read data.
+    """What data there is, and what is asked of those who read it.
 
     A reader of reliable messages that takes fewer than `slow_threshold` bytes a second is not waited for, and misses
     some; 0: everybody is waited for. Lossy messages that wait longer than their target latency are dropped; 0: never.
@@ -42,6 +42,8 @@ class DataSettings:
     slow_threshold: int
     lossy_latency_seconds: float
     track_latency_seconds: float
+    has_tracks: bool = True
+    has_blobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,9 +178,9 @@ class SignalSession:
                 case "update_data_subscription":
                     self.participant.data.subscribe(request.update_data_subscription)
                 case "store_data_blob_request":
-                    self.participant.data.refuse_blob(request.store_data_blob_request.request_id)
+                    self.participant.data.store_blob(request.store_data_blob_request)
                 case "get_data_blob_request":
-                    self.participant.data.refuse_blob(request.get_data_blob_request.request_id)
+                    self.participant.data.get_blob(request.get_data_blob_request)
                 case "subscription_permission":
                     self._room.set_permissions(self.participant, request.subscription_permission)
                 case "simulate":

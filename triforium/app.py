@@ -132,7 +132,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         node_id=new_sid("ND_", surroundings.random),
         settings=config.room.settings,
         limits=config.limit.limits,
-        data=config.rtc.data,
+        data=config.data,
         congestion=config.rtc.congestion_control.settings,
         presets=config.room.presets,
         tell=partial(_tell_all, listeners),

@@ -3,6 +3,7 @@
 YAML, environment and flags become one frozen tree here, checked and complete; nothing else reads the environment.
 """
 
+import dataclasses
 import difflib
 import ipaddress
 from collections.abc import Callable, Mapping
@@ -98,7 +99,7 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def data(self) -> DataSettings:
-        """What is asked of those who read data. The threshold is in bytes a second."""
+        """What is asked of those who read data. The threshold is in bytes a second. What there is, `Config.data` says."""
         return DataSettings(
             self.datachannel_slow_threshold,
             parse_duration(self.datachannel_lossy_target_latency),
@@ -253,6 +254,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     prometheus: PrometheusConfig = PrometheusConfig()
     logging: LoggingConfig = LoggingConfig()
     https: HttpsConfig = HttpsConfig()
+    enable_data_tracks: bool = True
+    enable_participant_data_blob: bool = False
     development: bool = False
 
     def __post_init__(self) -> None:
@@ -260,6 +263,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             _check_address(address, "bind_addresses")
         if self.webhook.urls and self.webhook.api_key not in self.keys:
             raise ValueError("webhook.api_key: expected one of `keys`, to sign webhooks with")
+
+    @property
+    def data(self) -> DataSettings:
+        """What data there is, and what is asked of those who read it."""
+        kinds = {"has_tracks": self.enable_data_tracks, "has_blobs": self.enable_participant_data_blob}
+        return dataclasses.replace(self.rtc.data, **kinds)
 
     @property
     def warnings(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     """
-    agents api audio debug_handler enable_data_tracks enable_participant_data_blob ingress key_file log_level
+    agents api audio debug_handler ingress key_file log_level
     logging.component_levels logging.pion_level logging.sample metric node_selector node_stats
     prometheus_port psrpc redis region signal_relay sip trace turn video
     webhook.filter_params webhook.resource_url_notifier webhook.url_notifier

@@ -8,10 +8,11 @@ import trio
 from livekit.protocol import models, rtc
 
 from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, ChannelOpened
+from sfu.data.blobs import BlobRefusedError, DataBlobs
 from sfu.data.packets import Drop
 from sfu.data.relay import DataRelay
 from sfu.data.tracks import DataTrackRefusedError, DataTracks
-from sfu.model import TrackSid, new_sid
+from sfu.model import Identity, TrackSid, new_sid
 from sfu.settings import DataSettings
 from sfu.transport.connection import PeerConnection
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from sfu.room.room import Room
 
 
+_NOT_ALLOWED = rtc.RequestResponse.NOT_ALLOWED
+
+
 class RoomData:
     """What goes through the data channels of a room's participants."""
 
     def __init__(self, room: "Room", settings: DataSettings, dice: Random) -> None:
         self.tracks = DataTracks(lambda: new_sid("DTR_", dice), lambda number: dice.randint(1, number))
         self.relay = DataRelay(settings, self.tracks)
+        self.settings = settings
         self._room = room
 
     def join(self, participant: "Participant", connection: PeerConnection, *, automatic: bool) -> "ParticipantData":
@@ -58,6 +63,7 @@ class ParticipantData:
         self._connection = connection
         self._automatic = automatic
         self._member = data.relay.join(participant, connection)
+        self.blobs = DataBlobs()
         self._has_told_handles = False
         self._carried: tuple[list[ChannelOpened], list[models.DataTrackInfo]] = ([], [])
         data.tracks.join(participant.sid, automatic=automatic)
@@ -125,6 +131,7 @@ class ParticipantData:
         if self._participant.has_left:
             return
         try:
+            self._check_has_tracks()
             info = self._data.tracks.publish(self._participant, request)
         except DataTrackRefusedError as refusal:
             self._refuse(refusal, rtc.RequestResponse(publish_data_track=request))
@@ -153,12 +160,28 @@ class ParticipantData:
             self._data.tracks.set_wanted(self._participant.sid, TrackSid(update.track_sid), wanted=update.subscribe)
         self.reconcile()
 
-    def refuse_blob(self, request_id: int) -> None:
-        """Say that blobs are neither kept nor given: LiveKit's server has that switched off unless told otherwise."""
-        refusal = rtc.RequestResponse(
-            request_id=request_id, reason=rtc.RequestResponse.NOT_ALLOWED, message="data blobs are not enabled"
-        )
-        self._participant.tell(rtc.SignalResponse(request_response=refusal))
+    def store_blob(self, request: rtc.StoreDataBlobRequest) -> None:
+        """Keep a blob for others to ask for, or say why not."""
+        try:
+            self._check_has_blobs()
+            self._check_may_publish()
+            self.blobs.store(request.blob)
+        except BlobRefusedError as refusal:
+            self._refuse(refusal, rtc.RequestResponse(request_id=request.request_id))
+            return
+        response = rtc.StoreDataBlobResponse(request_id=request.request_id, key=request.blob.key)
+        self._participant.tell(rtc.SignalResponse(store_data_blob_response=response))
+
+    def get_blob(self, request: rtc.GetDataBlobRequest) -> None:
+        """Give a blob of somebody's who is in the room, or say why not."""
+        try:
+            self._check_has_blobs()
+            blob = self._blobs_of(Identity(request.participant_identity)).get(request.key)
+        except BlobRefusedError as refusal:
+            self._refuse(refusal, rtc.RequestResponse(request_id=request.request_id))
+            return
+        response = rtc.GetDataBlobResponse(request_id=request.request_id, blob=blob)
+        self._participant.tell(rtc.SignalResponse(get_data_blob_response=response))
 
     # What the room asks for
 
@@ -178,6 +201,24 @@ class ParticipantData:
         """Tell the client again what it may have missed."""
         if self._has_told_handles:
             self._tell_handles()
+
+    def _check_has_tracks(self) -> None:
+        if not self._data.settings.has_tracks:
+            raise DataTrackRefusedError(_NOT_ALLOWED, "data tracks are not enabled")
+
+    def _check_has_blobs(self) -> None:
+        if not self._data.settings.has_blobs:
+            raise BlobRefusedError(_NOT_ALLOWED, "data blobs are not enabled")
+
+    def _check_may_publish(self) -> None:
+        if not self._participant.grant.may_publish_data:
+            raise BlobRefusedError(_NOT_ALLOWED, "does not have permission to publish data")
+
+    def _blobs_of(self, identity: Identity) -> DataBlobs:
+        owner = self._room.participants.get(identity)
+        if owner is None or (owner.is_hidden and owner is not self._participant):
+            raise BlobRefusedError(rtc.RequestResponse.NOT_FOUND, "participant does not exist")
+        return owner.data.blobs
 
     def _changed(self) -> None:
         self._room.news.changed(self._participant)
@@ -200,7 +241,7 @@ class ParticipantData:
             rtc.SignalResponse(data_track_subscriber_handles=rtc.DataTrackSubscriberHandles(sub_handles=handles))
         )
 
-    def _refuse(self, refusal: DataTrackRefusedError, response: rtc.RequestResponse) -> None:
+    def _refuse(self, refusal: DataTrackRefusedError | BlobRefusedError, response: rtc.RequestResponse) -> None:
         response.reason = refusal.reason
         response.message = str(refusal)
         self._participant.tell(rtc.SignalResponse(request_response=response))

@@ -3,15 +3,17 @@
 from functools import partial
 
 import pytest
-from livekit.protocol.models import DataTrackInfo, ParticipantPermission
+from livekit.protocol.models import DataBlob, DataBlobKey, DataTrackInfo, ParticipantPermission
 from livekit.protocol.rtc import (
     DataTrackSubscriberHandles,
     GetDataBlobRequest,
+    GetDataBlobResponse,
     PublishDataTrackRequest,
     PublishDataTrackResponse,
     RequestResponse,
     SignalRequest,
     StoreDataBlobRequest,
+    StoreDataBlobResponse,
     SyncState,
     UnpublishDataTrackRequest,
     UpdateDataSubscription,
@@ -121,6 +123,47 @@ async def test_what_cannot_be_published_is_refused_with_the_request(autojump_clo
             publish_data_track=twice,
         )
         assert (second.reason, second.unpublish_data_track) == (RequestResponse.NOT_FOUND, unknown)
+
+
+async def test_data_tracks_are_refused_where_they_are_not_enabled(autojump_clock):
+    async with (
+        open_house(config={"enable_data_tracks": False}) as house,
+        house.visitor("alice", single=True) as alice,
+    ):
+        request = PublishDataTrackRequest(pub_handle=0, name="sensor")
+        alice.send(SignalRequest(publish_data_track_request=request))
+        await alice.wait_until(lambda: sent(alice, "request_response"))
+        assert sent(alice, "request_response")[0].reason == RequestResponse.NOT_ALLOWED
+
+
+async def test_a_blob_is_kept_for_others_as_long_as_its_owner_stays(autojump_clock):
+    blob = DataBlob(key=DataBlobKey(generic="schema"), contents=b"int32 x")
+    ask = SignalRequest(
+        get_data_blob_request=GetDataBlobRequest(request_id=2, participant_identity="alice", key=blob.key)
+    )
+    async with (
+        open_house(config={"enable_participant_data_blob": True}) as house,
+        house.visitor("bob", single=True) as bob,
+    ):
+        async with house.visitor("alice", single=False) as alice:
+            alice.send(SignalRequest(store_data_blob_request=StoreDataBlobRequest(request_id=1, blob=blob)))
+            await alice.wait_until(lambda: sent(alice, "store_data_blob_response"))
+            assert sent(alice, "store_data_blob_response") == [StoreDataBlobResponse(request_id=1, key=blob.key)]
+            bob.send(ask)
+            await bob.wait_until(lambda: sent(bob, "get_data_blob_response"))
+            assert sent(bob, "get_data_blob_response") == [GetDataBlobResponse(request_id=2, blob=blob)]
+            set_permission(house.room(), house.participant("alice"), ParticipantPermission(hidden=True))
+            bob.send(ask)
+            alice.send(SignalRequest(store_data_blob_request=StoreDataBlobRequest(request_id=3, blob=blob)))
+            await bob.wait_until(lambda: sent(bob, "request_response"))
+            await alice.wait_until(lambda: sent(alice, "request_response"))
+            assert sent(alice, "request_response")[0].reason == RequestResponse.NOT_ALLOWED
+        bob.send(ask)
+        await bob.wait_until(lambda: len(sent(bob, "request_response")) == 2)
+        assert [(each.request_id, each.reason) for each in sent(bob, "request_response")] == [
+            (2, RequestResponse.NOT_FOUND),
+            (2, RequestResponse.NOT_FOUND),
+        ]
 
 
 async def test_data_blobs_are_refused_at_once(autojump_clock):

@@ -50,6 +50,8 @@ room:
   departure_timeout: 0
   max_participants: 3
   room_configurations: {short: {empty_timeout: 1, metadata: brief}}
+enable_data_tracks: false
+enable_participant_data_blob: true
 webhook: {urls: ["https://[::1]:8443/hook"], api_key: key}
 limit: {max_metadata_size: 1, max_attributes_size: 2, max_participant_name_length: 5}
 logging: {level: debug, json: true}
@@ -57,7 +59,7 @@ logging: {level: debug, json: true}
     assert (config.port, config.bind_addresses) == (80, ("127.0.0.1", "::1"))
     assert (list(config.rtc.udp_ports), config.rtc.node_ips) == ([9000], ("192.0.2.7",))
     assert config.rtc.enable_loopback_candidate
-    assert config.rtc.data == DataSettings(1000, 60.5, 0)
+    assert config.data == DataSettings(1000, 60.5, 0, has_tracks=False, has_blobs=True)
     assert not config.room.auto_create
     assert config.room.settings == RoomSettings(
         empty_timeout_seconds=10, departure_timeout_seconds=0, max_participants=3
