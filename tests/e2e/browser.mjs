@@ -14,6 +14,7 @@ const FILES = {
   "/": ["page.html", "text/html"],
   "/data.js": ["data.js", "text/javascript"],
   "/page.js": ["page.js", "text/javascript"],
+  "/e2ee-worker.js": ["node_modules/livekit-client/dist/livekit-client.e2ee.worker.js", "text/javascript"],
   "/livekit-client.umd.js": ["node_modules/livekit-client/dist/livekit-client.umd.js", "text/javascript"],
 };
 

@@ -55,10 +55,13 @@ class Track:
     """What somebody has received of one track so far.
 
     `first_frame_seconds` count from when they began to join. `width`, `height` and `longest_gap_seconds`, between frames
-    shown, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told.
+    shown, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told. Of pages
+    alone are `packets` that came, decoded or not, and of sound `redundant` frames of it, which RED brought.
     """
 
     muted: bool
+    packets: int = 0
+    redundant: int = 0
     frames: int = 0
     width: int = 0
     height: int = 0

@@ -68,12 +68,16 @@ async function stateOf(publication) {
   if (publication.kind === Track.Kind.Audio) {
     return {
       muted: publication.isMuted,
+      codec: report?.get(inbound?.codecId)?.mimeType ?? null,
+      packets: inbound?.packetsReceived ?? 0,
+      redundant: inbound?.packetsDiscarded ?? 0, // what came a second time, and was not needed
       energy: inbound?.totalAudioEnergy ?? 0,
       frequency: loudestFrequency(known.analyser),
     };
   }
   return {
     muted: publication.isMuted,
+    packets: inbound?.packetsReceived ?? 0,
     frames: inbound?.framesDecoded ?? 0,
     codec: report?.get(inbound?.codecId)?.mimeType ?? null,
     width: known.width,
@@ -112,12 +116,25 @@ function refuse(mime) {
   };
 }
 
+/** What a room needs to encrypt frames with a key that is made of a passphrase. */
+async function encryptionBy(passphrase) {
+  const keyProvider = new LivekitClient.ExternalE2EEKeyProvider();
+  await keyProvider.setKey(passphrase);
+  return { keyProvider, worker: new Worker("/e2ee-worker.js") };
+}
+
 globalThis.participant = {
   ...data.calls,
 
-  async join({ url, token, layout, adaptive, dynacast, without }) {
+  async join({ url, token, layout, adaptive, dynacast, without, passphrase }) {
     if (without) refuse(without);
-    room = new Room({ adaptiveStream: adaptive, dynacast, ...(layout === "dual" && { singlePeerConnection: false }) });
+    room = new Room({
+      adaptiveStream: adaptive,
+      dynacast,
+      ...(layout === "dual" && { singlePeerConnection: false }),
+      ...(passphrase && { encryption: await encryptionBy(passphrase) }),
+    });
+    if (passphrase) await room.setE2EEEnabled(true);
     reason = null;
     reconnections = 0;
     speakers = [];
