@@ -76,6 +76,7 @@ class RoomWishes:
     max_participants: int = 0
     metadata: str = ""
     agents: tuple[AgentWish, ...] = ()
+    sync_streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class RoomSettings:
 
     It outlives its people: for `empty_timeout_seconds` if nobody came, for `departure_timeout_seconds` after the last
     has left. `max_participants` of 0 stands for any number. With `replaces_duplicates` a newcomer
-    takes the place of whoever has its identity; else it is turned away.
+    takes the place of whoever has its identity; else it is turned away. With `sync_streams` what belongs together of a
+    publisher, as camera and microphone, is one stream to subscribers, which they play in time.
     """
 
     empty_timeout_seconds: int = 300
@@ -93,6 +95,7 @@ class RoomSettings:
     metadata: str = ""
     replaces_duplicates: bool = True
     agents: tuple[AgentWish, ...] = ()
+    sync_streams: bool = False
 
     def granting(self, wishes: RoomWishes) -> "RoomSettings":
         """Return these settings with what `wishes` say in their place."""
@@ -103,6 +106,7 @@ class RoomSettings:
             max_participants=wishes.max_participants or self.max_participants,
             metadata=wishes.metadata or self.metadata,
             agents=wishes.agents or self.agents,
+            sync_streams=wishes.sync_streams or self.sync_streams,
         )
 
 

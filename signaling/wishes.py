@@ -17,6 +17,7 @@ def room_wishes(asked: CreateRoomRequest | RoomConfiguration) -> RoomWishes:
         asked.max_participants,
         asked.metadata,
         tuple(map(agent_wish, asked.agents)),
+        asked.sync_streams,
     )
 
 

@@ -150,11 +150,18 @@ class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
     departure_timeout: Seconds = 0
     max_participants: Count = 0
     metadata: str = ""
+    sync_streams: bool = False
 
     @property
     def wishes(self) -> RoomWishes:
         """The same, as rooms want to have it."""
-        return RoomWishes(self.empty_timeout, self.departure_timeout, self.max_participants, self.metadata)
+        return RoomWishes(
+            self.empty_timeout,
+            self.departure_timeout,
+            self.max_participants,
+            self.metadata,
+            sync_streams=self.sync_streams,
+        )
 
 
 class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,6 +178,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     duplicate_identity: Literal["replace", "reject"] = "replace"
     removal_revokes: bool = False
     enable_full_room_in_webhooks: bool = False
+    sync_streams: bool = False
     room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property
@@ -181,6 +189,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
             self.departure_timeout,
             self.max_participants,
             replaces_duplicates=self.duplicate_identity == "replace",
+            sync_streams=self.sync_streams,
         )
 
     @property

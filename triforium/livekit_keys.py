@@ -15,7 +15,7 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     limit.subscription_limit_video
     room.create_room_attempts room.create_room_timeout
     room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
-    room.sync_streams room.update_batch_target_size
+    room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io
     rtc.congestion_control.use_send_side_bwe rtc.congestion_control.use_send_side_bwe_interceptor rtc.congestion_control.probe_mode
     rtc.congestion_control.min_channel_capacity rtc.congestion_control.disable_estimation_unmanaged_tracks

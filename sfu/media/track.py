@@ -19,8 +19,9 @@ class MediaTrack:
 
     `backups` are the MIME types of further codecs that its publisher can be asked for, best first. Who gets the track in
     one of them is fed silence until it comes. `opus` is the publisher's Opus, where that can be had with redundancy (RED)
-    and without, whichever of the two comes. `is_stereo`: there are two channels in it. `mimes` are the MIME types of all
-    that it can be had in, best first: what is lost of RED is in what follows.
+    and without, whichever of the two comes. `is_stereo`: there are two channels in it. `group` names what it belongs to
+    of what its publisher shows, as camera and microphone do. `mimes` are the MIME types of all that it can be had in,
+    best first: what is lost of RED is in what follows.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class MediaTrack:
         backups: Sequence[str] = (),
         opus: Codec | None = None,
         is_stereo: bool = False,
+        group: str = "",
     ) -> None:
         self.sid = sid
         self.publisher_sid = publisher_sid
@@ -42,6 +44,7 @@ class MediaTrack:
         self.receiver = receiver
         self.receivers = {receiver.codec.mime: receiver}
         self.is_stereo = is_stereo
+        self.group = group
         self.muted = False
         self._opus = opus
         self._other_format: DerivedSource | None = None
@@ -70,10 +73,12 @@ class MediaTrack:
         """What the publisher sends, with the publisher's payload type."""
         return self.receiver.codec
 
-    @property
-    def stream_id(self) -> str:
-        """What subscribers' descriptions call it: clients find the participant in front of the bar."""
-        return f"{self.publisher_sid}|{self.sid}"
+    def stream_id(self, *, is_shared: bool) -> str:
+        """What subscribers' descriptions call its stream: its own, or one shared with all of its group.
+
+        Clients find the participant in front of the bar.
+        """
+        return f"{self.publisher_sid}|{self.group if is_shared and self.group else self.sid}"
 
     def comes_in(self, mime: str) -> bool:
         """Whether it is published in a codec, spelt in any case."""

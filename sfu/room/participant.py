@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -109,7 +110,8 @@ class Participant:
         """Held from the first task of a stay in a room to the last: those of the next stay wait for it."""
         self._connected = trio.Event()
         self._descriptions = Descriptions(self.tell, environment.candidates)
-        peer = Peer(environment, self, self.client_info, takes_media=True, has_trickle=self.has_signal)
+        open_peer = partial(Peer, environment, self, self.client_info, syncs_streams=room.settings.sync_streams)
+        peer = open_peer(takes_media=True, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.dynacast = Dynacast(self)
         self.subscriber: AnsweringSubscriber | OfferingSubscriber | SlotSubscriber
@@ -119,7 +121,7 @@ class Participant:
             self.subscriber = AnsweringSubscriber(peer, self)
         else:
             self.subscriber = OfferingSubscriber(
-                Peer(environment, self, self.client_info, takes_media=False),
+                open_peer(takes_media=False),
                 self,
                 first_offer_id=environment.random.randint(1, 256),
                 send_offer=self._descriptions.send_offer,

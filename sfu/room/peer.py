@@ -28,7 +28,7 @@ from sfu.media.downtrack import DownTrack, Source
 from sfu.media.session import MediaSession
 from sfu.media.silence import Silence
 from sfu.media.track import MediaTrack
-from sfu.room.quirks import unpublished_mimes, unsent_mimes
+from sfu.room.quirks import shares_streams, unpublished_mimes, unsent_mimes
 from sfu.transport.connection import ConnectionOwner, PeerConnection
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class Peer:
     """Answers and makes descriptions, and sets transport and media up as they say.
 
     `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
-    On the other it publishes, in the codecs that `receives` names.
+    On the other it publishes, in the codecs that `receives` names. With `syncs_streams` what belongs together is one
+    stream, for clients that take such.
     `has_trickle` is false if nothing can tell the peer of our candidates but its descriptions.
     """
 
@@ -62,9 +63,11 @@ class Peer:
         client: models.ClientInfo,
         *,
         takes_media: bool,
+        syncs_streams: bool,
         has_trickle: bool = True,
     ) -> None:
         self._environment = environment
+        self._shares_streams = syncs_streams and shares_streams(client)
         dice = environment.random
         self._ice = IceLiteAgent(new_credentials(dice.randbytes))
         self._dtls = DtlsTransport(environment.certificate, DtlsRole.SERVER, environment.dtls)
@@ -140,7 +143,8 @@ class Peer:
 
     def new_down_track(self, track: MediaTrack) -> tuple[DownTrack, LocalTrack]:
         """Make what sends `track` on this connection, with SSRCs of its own; it is silent until `bind_down_track`."""
-        return self._new_down_track(track.receiver, track.kind, track.stream_id, track.sid, outlives=False)
+        stream_id = track.stream_id(is_shared=self._shares_streams)
+        return self._new_down_track(track.receiver, track.kind, stream_id, track.sid, outlives=False)
 
     def new_slot(self, kind: MediaKind, stream_id: str, track_id: str) -> tuple[DownTrack, LocalTrack]:
         """Make what sends one track after the other on this connection, under names and SSRCs that stay."""

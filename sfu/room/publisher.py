@@ -312,6 +312,7 @@ class Publisher:
                 backups=backups,
                 opus=_opus(transceiver.codecs) if _may_have_red(pending.info) else None,
                 is_stereo=models.TF_STEREO in pending.info.audio_features,
+                group=pending.info.stream,
             )
             media.muted = pending.info.muted
             publication = self.publications[media.sid] = Publication(pending.info, media, pending.cid)

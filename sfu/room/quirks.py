@@ -13,17 +13,22 @@ from rtp.sdp.codecs import H264, RED
 class Quirk:
     """Clients that say all of `says`, in any case, are not to publish in the codecs of the MIME types `unpublished`.
 
-    Nor are they sent those of `unsent`. The names in `says` are fields of ClientInfo.
+    Nor are they sent those of `unsent`. Those that `keep_streams_apart` get a stream for each track, whatever the room says.
+    The names in `says` are fields of ClientInfo.
     """
 
     says: Mapping[str, str]
     unpublished: frozenset[str] = frozenset()
     unsent: frozenset[str] = frozenset()
+    keep_streams_apart: bool = False
 
     def applies(self, client: models.ClientInfo) -> bool:
         """Say whether the client is one of them."""
         return all(getattr(client, field).lower() == value for field, value in self.says.items())
 
+
+SHARED_STREAMS_PROTOCOL: Final = 10
+"""From this signalling protocol on, clients find a track by its own id, where several are in one stream."""
 
 QUIRKS: Final = (
     # Their H.264 is a plugin (OpenH264) that is fetched some time after the first start, or never.
@@ -33,7 +38,7 @@ QUIRKS: Final = (
     # LiveKit's server denies it to this phone.
     Quirk({"device_model": "xiaomi 2201117ti", "os": "android"}, frozenset({H264})),
     # LiveKit's server sends them none: of Firefox RED is an option that few have turned on, of Safari it is new.
-    Quirk({"browser": "firefox"}, unsent=frozenset({RED})),
+    Quirk({"browser": "firefox"}, unsent=frozenset({RED}), keep_streams_apart=True),
     Quirk({"browser": "safari"}, unsent=frozenset({RED})),
 )
 """Those of LiveKit's server that speak of codecs served here."""
@@ -47,3 +52,10 @@ def unpublished_mimes(client: models.ClientInfo) -> frozenset[str]:
 def unsent_mimes(client: models.ClientInfo) -> frozenset[str]:
     """Return the MIME types of the codecs that a client is not to be sent."""
     return frozenset[str]().union(*(quirk.unsent for quirk in QUIRKS if quirk.applies(client)))
+
+
+def shares_streams(client: models.ClientInfo) -> bool:
+    """Whether a client can be sent several tracks in one stream."""
+    if client.protocol < SHARED_STREAMS_PROTOCOL:
+        return False
+    return not any(quirk.keep_streams_apart for quirk in QUIRKS if quirk.applies(client))

@@ -119,7 +119,12 @@ def test_an_unmuted_track_asks_for_one_key_frame_for_all() -> None:
     changes = len(track.changes)
     media.set_muted(muted=False)
     assert len(track.changes) == changes + 1
-    assert (media.muted, media.kind, media.codec, media.stream_id) == (False, MediaKind.VIDEO, VP8, "PA_1|TR_1")
+    assert (media.muted, media.kind, media.codec, media.stream_id(is_shared=False)) == (
+        False,
+        MediaKind.VIDEO,
+        VP8,
+        "PA_1|TR_1",
+    )
 
 
 @in_trio

@@ -3,7 +3,7 @@
 import pytest
 from livekit.protocol.models import ClientInfo
 
-from sfu.room.quirks import unpublished_mimes, unsent_mimes
+from sfu.room.quirks import shares_streams, unpublished_mimes, unsent_mimes
 
 NO_H264 = frozenset({"video/H264"})
 
@@ -34,3 +34,15 @@ def test_redundant_audio_is_not_sent_to_browsers_that_had_better_not_get_it(brow
 
 def test_others_are_sent_whatever_they_know() -> None:
     assert unsent_mimes(ClientInfo(sdk="JS", browser="Chrome")) == unsent_mimes(ClientInfo()) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("client", "shares"),
+    [
+        (ClientInfo(sdk="JS", browser="Chrome", protocol=16), True),
+        (ClientInfo(sdk="JS", browser="Chrome", protocol=9), False),
+        (ClientInfo(sdk="JS", browser="Firefox", protocol=16), False),
+    ],
+)
+def test_several_tracks_in_a_stream_are_for_clients_that_tell_them_apart(client: ClientInfo, shares: bool) -> None:
+    assert shares_streams(client) == shares
