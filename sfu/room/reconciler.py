@@ -66,8 +66,15 @@ class Reconciler:
         subscriber.follow_codecs()
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
-        """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it."""
+        """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it.
+
+        How it wanted a track means nothing more once it does not, and if it wants it again it is told again whether it
+        may have it: that is how LiveKit's server does it, recorded.
+        """
         self._wishes.set_wanted(sid, wanted=wanted)
+        if not wanted:
+            self._wishes.forget_settings(sid)
+            self._told_allowed.pop(sid, None)
 
     def set_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
         """Send as much of a track as the client wants of it, now or once it is subscribed."""

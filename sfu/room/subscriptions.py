@@ -80,6 +80,10 @@ class Wishes:
         """Return how it wants this one."""
         return self._settings.get(sid, self._default_settings)
 
+    def forget_settings(self, sid: TrackSid) -> None:
+        """Forget how it wanted this one."""
+        self._settings.pop(sid, None)
+
     def forget_all(self) -> None:
         """Forget what was said of single tracks."""
         self._explicit.clear()
