@@ -12,7 +12,7 @@ IP := /usr/sbin/ip
 # 124, off for tests, does not know that a test is async to have a clock.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test test-simulation test-rest deep e2e e2e-chromium e2e-others bench lint proto lock clean
+.PHONY: install serve test test-simulation test-rest test-fuzz deep e2e e2e-chromium e2e-others bench lint proto lock clean
 
 install: $(VENV)/.installed
 
@@ -34,17 +34,18 @@ $(VENV)/.developing: requirements/dev.lock $(VENV)/.installed
 serve: $(VENV)/.installed
 	$(BIN)/triforium serve --dev
 
-# In two halves, which can run beside each other (`make -j2 test`). Fuzzing goes alone, to say how much of the stack it
-# reaches.
-test: test-simulation test-rest
+# In parts that can run beside each other (`make -j2 test`); fuzzing alone says how much of the stack it reaches.
+test: test-simulation test-rest test-fuzz
 
 test-simulation: $(VENV)/.developing
 	$(BIN)/python -m pytest -q tests/simulation
 
 test-rest: $(VENV)/.developing
-	$(BIN)/python tools/fuzz_coverage.py
 	$(BIN)/python -m pytest -q --ignore=tests/simulation --ignore=tests/e2e/browser --ignore=tests/e2e/firefox \
 		--ignore=tests/e2e/agents --ignore=tests/fuzz/test_fuzz.py
+
+test-fuzz: $(VENV)/.developing
+	$(BIN)/python tools/fuzz_coverage.py
 
 # Published clients in browsers. The logs and screenshots of a test that failed are in build/e2e. It takes root: Firefox
 # never pairs with loopback, so it gets a network namespace of its own.
