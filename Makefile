@@ -88,6 +88,7 @@ deep: $(VENV)/.developing
 # What the server costs, beside LiveKit's figures; eight minutes, on a machine with nothing else to do.
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.bandwidth
 
 lint: $(VENV)/.developing build/proto/.installed
 	$(BIN)/ruff check .

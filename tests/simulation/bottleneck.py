@@ -198,10 +198,11 @@ RATE_SAMPLES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """For so long the link is like this."""
+    """For so long the link is like this, and somebody else sends so much through it."""
 
     seconds: float
     link: Link
+    competing_bps: float = 0.0
 
 
 def bottleneck(rate_bps: float | None, *, queue_seconds: float = 0.3, loss: float = 0.0) -> Link:
@@ -209,6 +210,25 @@ def bottleneck(rate_bps: float | None, *, queue_seconds: float = 0.3, loss: floa
     if rate_bps is None:
         return Link(delay_seconds=0.02, loss=loss)
     return Link(delay_seconds=0.02, rate_bps=rate_bps, queue_bytes=round(rate_bps / 8 * queue_seconds), loss=loss)
+
+
+class Competitor:
+    """Sends packets of no use through the same bottleneck, at a steady rate."""
+
+    def __init__(self, house: House, host: str) -> None:
+        self.bitrate_bps = 0.0
+        self._network = house.network
+        self._host = host
+        self._next = trio.current_time()
+
+    async def send_until(self, end: float) -> None:
+        """Send what is due, each packet in its time, and return at `end`."""
+        while self.bitrate_bps and self._next < end:
+            await trio.sleep_until(self._next)
+            self._network.send(bytes(PACKET_BYTES), (SERVER_HOST, 9), (self._host, 9))
+            self._next = trio.current_time() + 8 * PACKET_BYTES / self.bitrate_bps
+        self._next = max(self._next, end)
+        await trio.sleep_until(end)
 
 
 async def run_phases(
@@ -238,14 +258,16 @@ async def run_phases(
             down_track = house.participant("bob").subscriber.subscriptions[video.sid].down_track
             media = house.participant("bob").subscriber.peer.media
             outcome = Outcome([], screen, trio.current_time())
+            competitor = Competitor(house, host)
             due = trio.current_time()
             sent = deque([media.bandwidth.sent_bytes], maxlen=RATE_SAMPLES + 1)
             for phase in phases:
                 house.network.set_link(SERVER_HOST, host, phase.link)
+                competitor.bitrate_bps = phase.competing_bps
                 until = due + phase.seconds
                 while due < until - 1e-6:
                     due += SAMPLE_SECONDS
-                    await trio.sleep_until(due)
+                    await competitor.send_until(due)
                     sent.append(media.bandwidth.sent_bytes)
                     statistics = down_track.statistics()
                     outcome.samples.append(
