@@ -46,10 +46,9 @@ MAX_INTERVAL_SECONDS: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Pad:
-    """Send about `size` bytes of padding now, as packets of probe `cluster`."""
+    """Send about `size` bytes of padding now."""
 
     size: int
-    cluster: int
 
 
 ProberOutput: TypeAlias = Pad
@@ -124,7 +123,7 @@ class Prober:
         if due < MIN_PAD:
             return []
         self._padding += due
-        return [Pad(due, self._probes)]
+        return [Pad(due)]
 
     def statistics(self) -> ProberStatistics:
         """Return counts so far."""

@@ -54,7 +54,6 @@ class SendSideStatistics:
     sent: int
     received: int
     lost: int
-    probing: int
     drops: dict[FeedbackDrop, int]
 
 
@@ -80,14 +79,11 @@ class SendSideEstimator:
         self._losses = Losses()
         self._losses_from = 0  # what was lost of the packets before this number has been acted upon
         self._told_of = 0  # the number after the last that feedback spoke of
-        self._received = self._lost = self._probing = 0
+        self._received = self._lost = 0
         self._drops = Counter[FeedbackDrop]()
 
-    def sent(self, size: int, now: float, *, probe: int | None = None) -> int:
-        """Count a packet of `size` bytes; return the transport-wide number, unwrapped, to send it under.
-
-        `probe` is the number of the probe, if the packet is sent for its sake alone.
-        """
+    def sent(self, size: int, now: float) -> int:
+        """Count a packet of `size` bytes, media or padding; return the transport-wide number, unwrapped, to send it by."""
         number = self._next
         self._next = number + 1
         at = number & _MASK
@@ -95,8 +91,6 @@ class SendSideEstimator:
         self._sizes[at] = size
         self._states[at] = _SENT
         self.sent_bytes += size
-        if probe is not None:
-            self._probing += 1
         return number
 
     def receive_feedback(self, feedback: TransportCcFeedback, now: float) -> bool:
@@ -136,7 +130,6 @@ class SendSideEstimator:
             self._next,
             self._received,
             self._lost,
-            self._probing,
             dict(self._drops),
         )
 
