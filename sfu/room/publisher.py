@@ -160,6 +160,8 @@ class Publisher:
         publication = self.publications.get(TrackSid(request.sid))
         if publication is None:
             raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track to add a codec to")
+        if request.type != models.VIDEO or publication.info.type != models.VIDEO:
+            raise RefusedError(rtc.RequestResponse.UNSUPPORTED_TYPE, "only video comes in several codecs")
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
         info, enabled = publication.info, self._enabled(request)
@@ -286,21 +288,23 @@ class Publisher:
                 yield transceiver
 
     def _match(self, transceiver: Transceiver) -> PendingTrack | None:
-        """Find the announcement that a section belongs to: by its id, else the first of its kind."""
+        """Find the announcement that a section belongs to: by its id, else the first of a track of its kind."""
         track_id = _track_id(transceiver)
         candidates = [each for each in self._pending.values() if _KINDS[each.info.type] is transceiver.kind]
         for pending in candidates:
             if track_id == pending.cid or track_id in pending.codec_cids:
                 return pending
-        return candidates[0] if candidates else None
+        return next((pending for pending in candidates if pending.publication is None), None)
 
     def _publish(self, mid: Mid, transceiver: Transceiver, pending: PendingTrack) -> None:
         if not transceiver.current_direction.receives:
             return
         assert transceiver.remote_track is not None, "the client sends here"
+        publication = pending.publication
+        if publication is not None and publication.media.comes_in(transceiver.codecs[0].mime):
+            return  # the client has not got the codec that it announced
         del self._pending[pending.cid]
         receiver = self._new_receiver(mid, transceiver, pending)
-        publication = pending.publication
         if publication is None:
             sid, backups = TrackSid(pending.info.sid), self._spelt(pending.mimes)
             media = MediaTrack(

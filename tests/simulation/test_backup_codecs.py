@@ -9,6 +9,7 @@ from livekit.protocol.rtc import AddTrackRequest, RequestResponse, SimulcastCode
 
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
+from sfu.media.capabilities import RECEIVE
 from sfu.media.downtrack import DownTrack
 from sfu.media.dynacast import LOWERING_SECONDS
 from tests.rtp.sdp.peers import track
@@ -168,6 +169,34 @@ async def test_a_codec_for_a_track_that_is_not_there_is_refused(autojump_clock, 
         await announce_backup(alice, sid, "cam-vp8")
         refusal = (await alice.receive("request_response")).request_response
         assert (refusal.reason, refusal.add_track.sid) == (RequestResponse.NOT_FOUND, sid)
+
+
+async def test_sound_comes_in_one_codec(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        info = await alice.publish("cam", "h264", "vp8")
+        codecs = [SimulcastCodec(codec="opus", cid="mic")]
+        await alice.send(add_track=AddTrackRequest(cid="mic", sid=info.sid, simulcast_codecs=codecs))
+        refusal = (await alice.receive("request_response")).request_response
+        assert refusal.reason == RequestResponse.UNSUPPORTED_TYPE
+
+
+async def test_a_backup_that_turns_out_to_be_in_the_first_codec_is_not_taken(autojump_clock) -> None:
+    h264_only = replace(RECEIVE, video=(H264,))
+    async with open_house() as house, open_caller(house, "alice", h264_only) as alice:
+        info = await alice.publish("cam", "h264", "vp8")
+        await announce_backup(alice, info.sid, "cam-vp8")
+        await describe_backup(alice, "cam-vp8")
+        (publication,) = house.participant("alice").publisher.publications.values()
+        assert publication.media.receivers == {"video/H264": publication.media.receiver}
+
+
+async def test_an_announced_backup_is_not_taken_for_another_track(autojump_clock) -> None:
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        info = await alice.publish("cam", "h264", "vp8")
+        await announce_backup(alice, info.sid, "cam-vp8")
+        await describe_backup(alice, "unannounced")
+        (publication,) = house.participant("alice").publisher.publications.values()
+        assert list(publication.media.receivers) == ["video/H264"]
 
 
 async def test_a_codec_that_the_track_comes_in_is_confirmed_and_changes_nothing(autojump_clock) -> None:
