@@ -2,20 +2,28 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from random import Random
 
 import trio
 
+from triforium.testing.links import Link, Route
+
 DATAGRAM_BYTES = 2048
+UNDER_WAY_DATAGRAMS = 1024
 
 _Address = tuple[str, int]
 
 
 class PublishedPort:
-    """Made by `open_published_port`. `forwarded` counts datagrams in both directions."""
+    """Made by `open_published_port`. `forwarded` counts datagrams in both directions.
+
+    `link` is the way back to each sender: its conditions hold for what comes from inside from now on.
+    """
 
     def __init__(self, outside: trio.socket.SocketType, inside: str, nursery: trio.Nursery) -> None:
         self.number = outside.getsockname()[1]
         self.forwarded = 0
+        self.link = Link()
         self._outside = outside
         self._inside = inside
         self._nursery = nursery
@@ -40,11 +48,20 @@ class PublishedPort:
             await flow.send(datagram)
 
     async def _carry_back(self, flow: trio.socket.SocketType, sender: _Address) -> None:
-        with flow, suppress(trio.ClosedResourceError):
+        route = Route(Random(1))
+        on_the_way, arriving = trio.open_memory_channel[tuple[float, bytes]](UNDER_WAY_DATAGRAMS)
+        self._nursery.start_soon(self._deliver, arriving, sender)
+        with flow, on_the_way, suppress(trio.ClosedResourceError):
             while True:
                 datagram = await flow.recv(DATAGRAM_BYTES)
                 self.forwarded += 1
-                await self._outside.sendto(datagram, sender)
+                for arrival in route.carry(self.link, len(datagram), trio.current_time()) or ():
+                    await on_the_way.send((arrival, datagram))
+
+    async def _deliver(self, arriving: trio.MemoryReceiveChannel[tuple[float, bytes]], sender: _Address) -> None:
+        async for arrival, datagram in arriving:
+            await trio.sleep_until(arrival)
+            await self._outside.sendto(datagram, sender)
 
 
 @asynccontextmanager

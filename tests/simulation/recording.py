@@ -24,7 +24,7 @@ from triforium.visitor import Visitor
 TRACES: Final = Path(__file__).parent.parent / "vectors" / "traces"
 
 NOT_SERVED: Final = {
-    "stream_state_update": "comes with the issue on layers: nothing is paused for want of bandwidth yet",
+    "stream_state_update": "said of each video that begins there; here a stream is active until the client is told that it is paused",
 }
 """What the recorded server sends and this release does not. (So are updates about layers, which say nothing new here.)"""
 
