@@ -201,7 +201,7 @@ class Turnover:
     visits: int
 
     def measure(self) -> dict[str, float]:
-        """Return what a visit cost both sides, and what all but the first tenth left in memory."""
+        """Return what a visit cost both sides, and what the last left in memory that the first had not."""
         with run("turnover", self.kind, str(self.visits)) as turnover:
             return turnover.read()
 

@@ -152,7 +152,7 @@ class Network:
         self._held: dict[tuple[str, str], list[Callable[[], None]]] = {}  # streams' arrivals, until healed
         self._sockets: dict[Address, MemoryDatagramSocket] = {}
         self._listeners: dict[Address, MemoryListener] = {}
-        self._ports = itertools.cycle(EPHEMERAL_PORTS)
+        self._ports = (port for _ in itertools.count() for port in EPHEMERAL_PORTS)  # a `cycle` would keep them all
         self._numbers = itertools.count()  # what is due at the same time happens in the order of its scheduling
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._alarm = trio.CancelScope()
