@@ -109,10 +109,10 @@ ROWS: Final = (
     Row("crowd", "known_after_seconds", "  the last is known to everybody after, s", None, 4),
     Row("turnover", "cpu_ms", "5,000 visits: CPU ms of both sides"),
     Row("turnover", "grown_kib", "  resident memory, grown since the first tenths, KiB", None, 1024),
-    Row("turnover", "grown_objects", "  objects", None, 0),
+    Row("turnover", "grown_objects", "  objects", None, 5),
     Row("turnover-by-signal", "cpu_ms", "100,000 visits by signal alone: CPU ms"),
     Row("turnover-by-signal", "grown_kib", "  resident memory, grown since the first tenths, KiB", None, 1024),
-    Row("turnover-by-signal", "grown_objects", "  objects", None, 0),
+    Row("turnover-by-signal", "grown_objects", "  objects", None, 5),
     Row("idle-two", "server_percent", "100 idle participants, two connections: % of a core", 4.75, 4),
     Row("idle-one", "server_percent", "100 idle participants, one connection: % of a core", None, 4),
 )

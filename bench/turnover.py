@@ -38,6 +38,8 @@ FORGETTING_SECONDS: Final = 3_600.0
 """Of virtual time: trio keeps up to a thousand deadlines of what is over until they have passed."""
 
 MAX_GROWN_KIB: Final = 1024
+MAX_GROWN_OBJECTS: Final = 5
+"""The collector forgets a tuple now and then that it need not watch; a leak would be an object for each visit."""
 
 Visit = Callable[[Network, str, str], Awaitable[None]]
 
@@ -58,7 +60,7 @@ async def main(visit: Visit, visits: int) -> None:
     grown_objects = median(objects[-3:]) - median(objects[:3])
     figures = {"cpu_ms": spent / visits * 1e3, "grown_kib": grown_kib, "grown_objects": grown_objects}
     sys.stdout.write(json.dumps(figures) + "\n")
-    if grown_kib > MAX_GROWN_KIB or grown_objects > 0:
+    if grown_kib > MAX_GROWN_KIB or grown_objects > MAX_GROWN_OBJECTS:
         raise SystemExit("something was left behind")
 
 

@@ -35,10 +35,11 @@ async def test_of_visits_no_object_is_left(autojump_clock, way) -> None:
         host = house.new_host()  # one for all: what a network knows of hosts is not the server's
         for turn in range(3):
             for number in range(VISITS):
-                await visit(house, host, f"room-{turn}-{number // 5}", way)
+                await visit(house, host, f"room-{turn}-{number}", way)
             await house.wait_empty()
             await trio.sleep(FORGETTING_SECONDS)
             await wait_all_tasks_blocked()
             gc.collect()
             counts.append(len(gc.get_objects()))
-    assert counts[1] == counts[2]
+    # The collector forgets a tuple now and then that it need not watch; a leak would be an object for each visit.
+    assert abs(counts[2] - counts[1]) < VISITS / 2
