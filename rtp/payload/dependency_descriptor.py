@@ -90,6 +90,15 @@ class DependencyDescriptor:
     active_targets: int | None
     mask_at: int
     """Where, in bits, the mask is or would be."""
+    active_targets_in_force: int = 0
+    """The newest mask that came in the stream; whoever reads the stream fills it in."""
+
+    def renumbered(self, frame_offset: int, mask: int | None) -> bytes:
+        """Return the descriptor with so much added to its frame number, and with this mask if it is not None."""
+        data = self.data if mask is None else self.with_active_targets(mask)
+        if not frame_offset:
+            return data
+        return data[:1] + (self.frame_number + frame_offset & 0xFFFF).to_bytes(2) + data[3:]
 
     def with_active_targets(self, mask: int) -> bytes:
         """Return the descriptor with this mask of decode targets in place of its own, or in addition."""

@@ -18,7 +18,8 @@ from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.padding import padding_packet
 from sfu.media.quality import Counts
 from sfu.media.resending import Resend, Resender, ResendStatistics, Run
-from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer
+from sfu.media.selecting import NO_LIMIT, LayerLimit
+from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer, wished_limit
 from sfu.media.splicing import StreamSplicer
 from sfu.media.totals import Totals
 from sfu.media.vp8_munger import UNCHANGED, Vp8Munger
@@ -157,6 +158,7 @@ class DownTrack:
         self._wished = wished_layer(self._wish, source.layers.published)
         self._layer: int | None = None  # what is being sent
         self._allowance: Allowance | None = None
+        self._layer_limit = NO_LIMIT
         self.limiter: Limiter | None = None
         self._report: ReportBlock | None = None
         self.reports = 0
@@ -204,6 +206,7 @@ class DownTrack:
         abs_send_time_id: int | None,
         rtx_payload_type: int | None = None,
         numbers: PacketNumbers | None = None,
+        descriptor_id: int | None = None,
     ) -> None:
         """Send with these numbers: the subscriber's description has agreed to them.
 
@@ -214,6 +217,7 @@ class DownTrack:
         self.row.payload_type = payload_type
         self.row.abs_send_time_id = abs_send_time_id
         self.row.numbers = numbers
+        self.row.descriptor_id = descriptor_id
         self._rtx_payload_type = rtx_payload_type
         if self.row.epoch != NO_EPOCH:  # what was sent until now is sent again as it was
             self._begin_run(self.row.last_sequence + 1)
@@ -340,7 +344,8 @@ class DownTrack:
             allowed = min(allowed, self._allowance.layer)
         target = target_layer(allowed, layers.live, current=self._layer, is_settling=layers.is_settling)
         self.row.target = target
-        if target != self._layer:
+        self._select()
+        if target != self._layer or self._lacks_spatial_layers():
             self.source.request_keyframe(target)
 
     def enter(self, facts: PacketFacts) -> bool:
@@ -369,6 +374,11 @@ class DownTrack:
         self._begin_run(facts.sequence + splice.sequence_offset)
         return True
 
+    def limit_layers(self, limit: LayerLimit) -> None:
+        """Send no layers within the source above these, whatever the subscriber wishes; NO_LIMIT: all."""
+        self._layer_limit = limit
+        self.retarget()
+
     def fail(self, error: Exception) -> None:
         """End the subscriber's session: a fault in its row is its own."""
         self._connection.fail(error)
@@ -382,6 +392,8 @@ class DownTrack:
     def keyframe_came(self) -> None:
         """The source has a key frame, from which the subscriber's decoder can go on if it is on that source."""
         self._resender.release()
+        if self._lacks_spatial_layers():  # they begin with the key frame's first packet, which was lost
+            self.source.request_keyframe(self.row.target)
 
     def nack(self, sequences: Iterable[int], now: float) -> int:
         """Send again what the subscriber misses: 16-bit numbers, as sent. Return how many not for the first time."""
@@ -453,6 +465,19 @@ class DownTrack:
             resends=self._resender.statistics(),
         )
 
+    def _select(self) -> None:
+        """Let through the layers within the source that are wished for, and allowed."""
+        layers, allowed = self.source.layers, self._layer_limit
+        wished = wished_limit(self._wish, layers.within, layers.temporal_layers, layers.frame_rate)
+        limit = LayerLimit(min(wished.spatial, allowed.spatial), min(wished.temporal, allowed.temporal))
+        if limit != self.row.limit and self.row.select(limit):
+            self._begin_run(self.row.last_sequence + 1)
+
+    def _lacks_spatial_layers(self) -> bool:
+        """Whether more of the source could be sent from its next key frame on."""
+        selector = self.row.selector
+        return self.row.epoch != NO_EPOCH and selector is not None and selector.spatial < self.row.limit.spatial
+
     def _begin_run(self, first: int) -> None:
         """Note how packets are sent from this number on."""
         row = self.row
@@ -466,6 +491,9 @@ class DownTrack:
                 row.abs_send_time_id,
                 row.vp8 or UNCHANGED,
                 numbered=row.numbers is not None,
+                selector=row.selector,
+                descriptor_id=row.descriptor_id,
+                frame_offset=row.frame_offset,
             )
         )
 

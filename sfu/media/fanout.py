@@ -12,8 +12,11 @@ from typing import Final, Protocol
 from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
+from sfu.media.extending import row_extensions
 from sfu.media.forwarder import Sent
+from sfu.media.frames import FrameFacts
 from sfu.media.packet_numbers import PacketNumbers
+from sfu.media.selecting import NO_LIMIT, Last, LayerLimit, LayerSelector
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
 _HEADER: Final = struct.Struct("!BBHII")  # V|P|X|CC, M|PT, sequence, timestamp, SSRC
@@ -37,7 +40,8 @@ class PacketFacts:
 
     `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
     rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
-    decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them.
+    decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them, and
+    `frame` tells its layers, where it says.
     """
 
     sequence: int
@@ -50,6 +54,7 @@ class PacketFacts:
     payload_end: int
     arrived_at: float
     vp8: Vp8Facts | None = None
+    frame: FrameFacts | None = None
 
 
 class RowOwner(Protocol):
@@ -68,18 +73,24 @@ class Row:
     `epoch` is the source that is being sent, `target` the layer that should be; NO_EPOCH and NO_LAYER are nothing.
     Numbers of the source below `first` are not sent: they came before the splice. `vp8` is added to the source's ids;
     None if they stay what they are. `numbers` gives each packet a transport-wide number, where the peer takes them;
-    `count` is told of each where it does not, and somebody wants to know.
+    `count` is told of each where it does not, and somebody wants to know. `selector` leaves out layers of the source; None
+    if everything is sent. `descriptor_id` is the header extension for the dependency descriptor, and `frame_offset` is
+    added to the frame numbers in that.
     """
 
     __slots__ = (
         "abs_send_time_id",
         "count",
+        "descriptor_id",
         "epoch",
         "first",
+        "frame_offset",
+        "last_frame_number",
         "last_sent_at",
         "last_sequence",
         "last_timestamp",
         "last_vp8",
+        "limit",
         "numbers",
         "octets",
         "owner",
@@ -89,11 +100,13 @@ class Row:
         "queue",
         "refused",
         "remote",
+        "selector",
         "sequence_offset",
         "ssrc",
         "target",
         "timestamp_offset",
         "vp8",
+        "withheld",
     )
 
     def __init__(self, owner: RowOwner, ssrc: Ssrc) -> None:
@@ -101,6 +114,7 @@ class Row:
         self.ssrc = ssrc
         self.payload_type = 0
         self.abs_send_time_id: int | None = None
+        self.descriptor_id: int | None = None
         self.numbers: PacketNumbers | None = None
         self.count: Callable[[int, float], None] | None = None
         self.epoch = NO_EPOCH
@@ -110,12 +124,16 @@ class Row:
         self.protect: Callable[[bytes], bytes] | None = None
         self.queue: Callable[[tuple[bytes, Address]], None] | None = None
         self.remote: Address = ("", 0)
-        self.packets = self.octets = self.refused = 0
+        self.packets = self.octets = self.refused = self.withheld = 0
         self.last_sequence = -1
         self.last_timestamp = 0
         self.last_sent_at = 0.0
         self.vp8: Vp8Offsets | None = None
         self.last_vp8: Vp8Facts | None = None
+        self.limit = NO_LIMIT
+        self.selector: LayerSelector | None = None
+        self.frame_offset = 0
+        self.last_frame_number: int | None = None  # as sent, 16 bits
 
     @property
     def sent(self) -> Sent | None:
@@ -138,8 +156,26 @@ class Row:
         self.sequence_offset, self.timestamp_offset = sequence_offset, timestamp_offset
         self.vp8 = None if vp8 == UNCHANGED else vp8
         self.last_vp8 = None
+        self.selector = None if self.limit == NO_LIMIT else LayerSelector(self.limit)
+        self.frame_offset = self._frame_offset(facts.frame)
         self.first = facts.sequence
         self.epoch = facts.epoch
+
+    def select(self, limit: LayerLimit) -> bool:
+        """Send no layers above these from the next picture on. Return whether packets are numbered anew from here on."""
+        self.limit = limit
+        if self.epoch == NO_EPOCH:
+            return False
+        if self.selector is not None:
+            self.selector.limit = limit
+            return False
+        if limit == NO_LIMIT:
+            return False
+        sequence = self.last_sequence - self.sequence_offset
+        timestamp = (self.last_timestamp - self.timestamp_offset) & 0xFFFF_FFFF
+        picture_id = None if self.last_vp8 is None else self.last_vp8.picture_id
+        self.selector = LayerSelector(limit, last=Last(sequence, timestamp, picture_id))
+        return True
 
     def pause(self) -> None:
         """Send nothing until the target is set, and entered."""
@@ -148,6 +184,14 @@ class Row:
     def leave(self) -> None:
         """Send nothing until the target is entered."""
         self.epoch = NO_EPOCH
+
+    def _frame_offset(self, frame: FrameFacts | None) -> int:
+        """Return what makes frame numbers go on where they are: receivers take older ones for what came late."""
+        if frame is None or frame.descriptor is None or self.last_frame_number is None:
+            return 0
+        first = frame.descriptor.frame_number
+        ahead = (first - self.last_frame_number) & 0xFFFF
+        return 0 if 0 < ahead < 1 << 15 else (self.last_frame_number + 1 - first) & 0xFFFF
 
 
 class FanOut:
@@ -179,7 +223,8 @@ class FanOut:
             payload = shift_ids(payload, vp8, UNCHANGED)
         size = len(payload)
         tails: dict[int, bytes] = {}  # by the id of abs-send-time, of those whose ids stay
-        moved: dict[tuple[int | None, Vp8Offsets], bytes] = {}  # of the others
+        changed: dict[tuple[object, ...], bytes] = {}  # of the others, by all that they depend on
+        descriptor = None if facts.frame is None else facts.frame.descriptor
         pack, pack_numbered = _HEADER.pack, _NUMBERED_HEADER.pack
         for row in self._rows:
             if row.epoch != epoch and (row.target != layer or not is_entry):
@@ -192,19 +237,38 @@ class FanOut:
                 protect, queue, identifier = row.protect, row.queue, row.abs_send_time_id
                 assert protect is not None, "a row has a target only while its connection is up"
                 assert queue is not None, "and then it has all that it takes to send"
-                flags = _VERSION if identifier is None else _VERSION_AND_EXTENSION
-                offsets = row.vp8
-                if vp8 is not None and offsets is not None:
-                    if (tail := moved.get((identifier, offsets))) is None:
-                        tail = moved[identifier, offsets] = _tail(identifier, shift_ids(source, vp8, offsets), now)
+                offsets, selector, numbers = row.vp8, row.selector, row.numbers
+                number, ids, targets, end = sequence, vp8, None, marker
+                if selector is not None:
+                    if (placed := selector.place(facts)) is None:
+                        row.withheld += 1
+                        continue
+                    number, ids, targets = placed.sequence, placed.vp8, placed.targets
+                    end = 0x80 if placed.marker else 0
+                described = None if descriptor is None else row.descriptor_id
+                flags = _VERSION if identifier is None and described is None else _VERSION_AND_EXTENSION
+                if described is not None or (ids is not None and (offsets is not None or selector is not None)):
+                    picture_id = None if ids is None else ids.picture_id
+                    inside = None if numbers is not None else described  # else each has a block of its own
+                    key = identifier, offsets, picture_id, inside, targets, row.frame_offset
+                    if (tail := changed.get(key)) is None:
+                        body = source if ids is None else shift_ids(source, ids, offsets or UNCHANGED)
+                        block = row_extensions(identifier, now, inside, descriptor, row.frame_offset, targets)
+                        tail = changed[key] = block + body
                 elif identifier is None:
                     tail = payload
                 elif (tail := tails.get(identifier)) is None:
                     tail = tails[identifier] = _tail(identifier, payload, now)
-                number = sequence + row.sequence_offset
+                number += row.sequence_offset
                 stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
-                kind = marker | row.payload_type
-                if (numbers := row.numbers) is not None:
+                kind = end | row.payload_type
+                if descriptor is not None and described is not None:
+                    row.last_frame_number = (descriptor.frame_number + row.frame_offset) & 0xFFFF
+                if numbers is not None and descriptor is not None and described is not None:
+                    header = pack(_VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc)
+                    data = descriptor.renumbered(row.frame_offset, targets)
+                    header += numbers.block_with(described, data, _HEADER_BYTES + len(tail), now)
+                elif numbers is not None:
                     element = numbers.element(_NUMBERED_BYTES + len(tail), now)
                     header = pack_numbered(
                         _VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc, numbers.profile, element
@@ -220,8 +284,8 @@ class FanOut:
                 if number > row.last_sequence:
                     row.last_sequence = number
                     row.last_timestamp = stamp
-                    if vp8 is not None:
-                        row.last_vp8 = vp8
+                    if ids is not None:
+                        row.last_vp8 = ids
             except SrtpSendError:
                 row.refused += 1  # overtaken by more packets than SRTP keeps books on: nobody waits for it any more
             except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own

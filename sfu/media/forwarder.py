@@ -12,8 +12,8 @@ MAX_REMEMBERED_RUNS: Final = 100
 class GapCloser:
     """Renumbers one source, so that packets dropped on purpose leave no gap (a receiver would call it a loss).
 
-    Sequence numbers are unwrapped, in and out. Each comes once at most, to `number` or to `drop`; then no two are
-    given the same number.
+    Sequence numbers are unwrapped, in and out. Each comes to `number` or to `drop`, never to both; then no two are given
+    the same number, and each the same whenever it is asked for.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,16 @@ class GapCloser:
         if at < 0:
             return None if self._forgets else sequence - self._offsets[0]
         return sequence - self._offsets[at]
+
+    def original(self, number: int) -> int | None:
+        """Return the sequence number that `number` was given for, or None if it is too late to know.
+
+        Where a hole is, it is what stood there.
+        """
+        at = bisect_right(range(len(self._starts)), number, key=lambda at: self._starts[at] - self._offsets[at]) - 1
+        if at < 0:
+            return None if self._forgets else number + self._offsets[0]
+        return number + self._offsets[at]
 
     def drop(self, sequence: int) -> None:
         """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them."""

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from rtp.units import Rid
+from sfu.media.frames import Scalability
 from sfu.media.liveness import CAMERA, SCREEN_SHARE, TrackLiveness
 from sfu.media.simulcast import PublishedLayer, Quality
 
@@ -34,6 +35,10 @@ class TrackLayers:
             PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
             for number, (width, height) in zip(numbers, known, strict=True)
         )
+        self.within: tuple[PublishedLayer, ...] = ()
+        """The spatial layers within one source, from 0; none if it has but one."""
+        self.temporal_layers = 1
+        self.frame_rate = 0.0
         self.is_screen_share = is_screen_share
         self.is_settling = len(numbers) > 1
         self.live = frozenset[int]() if self.is_settling else frozenset(numbers)
@@ -51,6 +56,16 @@ class TrackLayers:
         """Return what a layer is called: by its publisher, or as LiveKit's clients would."""
         names = self._by_name or RID_LAYERS
         return next((str(rid) for rid, number in names.items() if number == layer), str(layer))
+
+    def describe(self, scalability: Scalability, frame_rate: float) -> None:
+        """Note the layers within each source, and its frames a second, which all have alike."""
+        spatial, self.temporal_layers, sizes = scalability
+        self.frame_rate = frame_rate
+        known = sizes if len(sizes) == spatial else [(0, 0)] * spatial
+        self.within = tuple(
+            PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
+            for number, (width, height) in enumerate(known if spatial > 1 else ())
+        )
 
     def receive_packet(self, layer: int, now: float) -> bool:
         """Count a packet of media. Return whether to look anew at what everybody is sent."""

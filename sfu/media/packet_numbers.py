@@ -4,6 +4,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from rtp.extensions import serialize_extensions
+
 _BLOCK: Final = struct.Struct("!II")  # profile and length, the one element
 
 BLOCK_BYTES: Final = _BLOCK.size
@@ -24,10 +26,10 @@ class PacketNumbers:
     of the extension block, and `element` makes the second, for whoever writes the block himself.
     """
 
-    __slots__ = ("_base", "_count", "_shift", "profile")
+    __slots__ = ("_base", "_count", "_identifier", "_shift", "profile")
 
     def __init__(self, identifier: int, count: Callable[[int, float], int]) -> None:
-        self._count = count
+        self._count, self._identifier = count, identifier
         if identifier < _FIRST_LONG_ID:
             self.profile, self._base, self._shift = _ONE_BYTE, (identifier << 4 | 1) << 24, 8
         else:
@@ -40,3 +42,10 @@ class PacketNumbers:
     def block(self, size: int, now: float) -> bytes:
         """Count one packet of `size` bytes, which is sent now; return its extension block."""
         return _BLOCK.pack(self.profile, self.element(size, now))
+
+    def block_with(self, identifier: int, data: bytes, size: int, now: float) -> bytes:
+        """Count one packet, and return its extension block with another element; `size` is without that block."""
+        elements = [(self._identifier, bytes(2)), (identifier, data)]
+        size += len(serialize_extensions(elements))
+        elements[0] = self._identifier, (self._count(size, now) & 0xFFFF).to_bytes(2)
+        return serialize_extensions(elements)

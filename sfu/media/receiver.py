@@ -14,10 +14,9 @@ from rtp.extensions import find_extension, parse_audio_level
 from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
 from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
 from rtp.packet import RtpHeader, parse_header, payload_end
-from rtp.payload import h264, h265, vp8
 from rtp.payload.red import PRIMARY_HEADER_BYTES, enclose
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
-from rtp.sdp.codecs import H264, H265, Codec, MediaKind
+from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Rid, Ssrc
 from sfu.media.bitrates import BitrateMeter
 from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
@@ -26,13 +25,9 @@ from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
 from sfu.media.layers import TrackLayers
 from sfu.media.quality import Counts
+from sfu.media.reading import NOTHING_READ, PayloadReader
 from sfu.media.speakers import AudioLevels
 from sfu.media.totals import Totals
-from sfu.media.vp8_munger import Vp8Facts, Vp8Source
-
-VP8: Final = "video/VP8"
-VP8_HEAD_BYTES: Final = 7
-"""The longest payload descriptor (RFC 7741 §4.2) and the first byte of the frame: what tells a key frame."""
 
 NACK: Final = "nack"
 """The feedback that has to be agreed on before anything is asked for again (RFC 4585 §4.2)."""
@@ -71,11 +66,14 @@ class SourceStream:
     when its sender starts anew. NO_EPOCH: it never had the layer.
     """
 
-    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int) -> None:
+    def __init__(
+        self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int, new_reader: Callable[[], PayloadReader]
+    ) -> None:
         self.ssrc = ssrc
         self.layer = layer
         self.reception = Reception(clock_rate)
         self._max_history = max_history
+        self._new_reader = new_reader
         self.keyframes = KeyframeRequests()
         self.meter = BitrateMeter()
         self.begin(NO_EPOCH)
@@ -85,7 +83,7 @@ class SourceStream:
         self.epoch = epoch
         self.gaps = GapCloser()
         self.nacks = NackGenerator()
-        self.vp8 = Vp8Source()
+        self.payloads = self._new_reader()
         self.history: PacketHistory[PacketFacts] = PacketHistory(max_packets=self._max_history)
         """What was forwarded in this epoch, by the numbers that it was forwarded under."""
         self.forwarded: int | None = None
@@ -121,7 +119,8 @@ class Receiver:
     Of several SSRCs of one layer the newest has it, until it says goodbye: what subscribers get as one stream comes from
     one. Which layer each subscriber gets is for its down track to say; this sees to it that they know of changes.
     `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
-    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), None if none does. Of RED,
+    `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), `descriptor_id` the one
+    that describes dependencies, None if none does. Of RED,
     `bare_payload_type` is that of frames which come without it, as libwebrtc sends what is too long to be repeated.
     `demand_changed` is called when `wanted_layer` may have changed; it does no more than take note.
     """
@@ -134,6 +133,7 @@ class Receiver:
         changed: Callable[[], None],
         *,
         audio_level_id: int | None = None,
+        descriptor_id: int | None = None,
         bare_payload_type: int | None = None,
         demand_changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -146,6 +146,7 @@ class Receiver:
         self.levels = AudioLevels(codec.clock_rate)
         self.demand_changed = demand_changed
         self._audio_level_id = audio_level_id
+        self._descriptor_id = descriptor_id
         self._bare_payload_type = bare_payload_type
         self.formats: list[Format] = []
         """Others that the track is had in: all is given to them that is forwarded as it came."""
@@ -162,7 +163,7 @@ class Receiver:
     def add_stream(self, ssrc: Ssrc, rid: Rid | None) -> SourceStream:
         """Take packets of `ssrc` as the layer called `rid`, which it has from its first media on."""
         layer = self.layers.number(rid)
-        stream = self.streams[ssrc] = SourceStream(ssrc, layer, self.clock_rate, self._max_history)
+        stream = self.streams[ssrc] = SourceStream(ssrc, layer, self.clock_rate, self._max_history, self._new_reader)
         return stream
 
     def remove_stream(self, ssrc: Ssrc) -> None:
@@ -201,9 +202,11 @@ class Receiver:
             return
         arrival = stream.reception.receive(header, now, end - header.size)
         sequence = self._number(stream, header, arrival, end - header.size)
-        starts, ids = False, None
+        read = NOTHING_READ
         if sequence is not None:
-            starts, ids = self._read_payload(stream, packet, header.size, end)
+            read = stream.payloads.read(packet, header, end)
+            self._malformed += read.is_malformed
+        starts = read.starts
         if self._asks_again and self._active.get(stream.layer) is stream and arrival.verdict not in _UNFIT:
             self._watch_for_gaps(stream, arrival, now, is_keyframe=starts, is_resend=is_resend)
         if sequence is None:
@@ -215,12 +218,25 @@ class Receiver:
         if self.layers.receive_packet(stream.layer, now):
             self._layers_changed()
         is_late = arrival.verdict is Verdict.LATE
+        if self.kind is MediaKind.VIDEO and stream.payloads.take_news(header.timestamp, is_late=is_late):
+            self.layers.describe(stream.payloads.frames.scalability, stream.payloads.frame_rate.value)
+            for_each_down_track(self.down_tracks, DownTrack.retarget)
         if starts and not is_late:
             stream.keyframes.received()
         # One that was overtaken is no entry: what overtook it could not be sent any more.
         is_entry = not is_late and (starts or self.kind is MediaKind.AUDIO)
         facts = PacketFacts(
-            sequence, header.timestamp, header.marker, stream.layer, stream.epoch, is_entry, header.size, end, now, ids
+            sequence,
+            header.timestamp,
+            header.marker,
+            stream.layer,
+            stream.epoch,
+            is_entry,
+            header.size,
+            end,
+            now,
+            read.vp8,
+            read.frame,
         )
         stream.history.put(sequence, packet, facts)
         self._fan_out.forward(packet, facts)
@@ -230,6 +246,9 @@ class Receiver:
             for down_track in self.down_tracks:
                 if down_track.row.epoch == stream.epoch:
                     down_track.keyframe_came()
+
+    def _new_reader(self) -> PayloadReader:
+        return PayloadReader(self.codec.mime, self.clock_rate, self._descriptor_id)
 
     def attach(self, down_track: DownTrack) -> None:
         """Send to `down_track` from now on."""
@@ -382,21 +401,6 @@ class Receiver:
                 stream.keyframes.cancel()
         for_each_down_track(self.down_tracks, DownTrack.retarget)
         self._changed()
-
-    def _read_payload(self, stream: SourceStream, packet: bytes, start: int, end: int) -> tuple[bool, Vp8Facts | None]:
-        """Return whether a video decoder can start at this packet, and what VP8 says of its frame."""
-        try:
-            if self.codec.mime == VP8:
-                head = packet[start : min(end, start + VP8_HEAD_BYTES)]
-                descriptor = vp8.parse_vp8(head)
-                return vp8.is_keyframe(head, descriptor), stream.vp8.read(descriptor)
-            if self.codec.mime == H264:
-                return h264.is_keyframe(packet[start:end]), None
-            if self.codec.mime == H265:
-                return h265.is_keyframe(packet[start:end]), None
-        except DecodeError:
-            self._malformed += 1
-        return False, None
 
     def _convert(self, packet: bytes, facts: PacketFacts) -> None:
         """Give those who get another format what the packet is in theirs."""

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
-from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.packet import build_packet
+from rtp.payload.dependency_descriptor import DependencyDescriptor
 from rtp.payload.rtx import rtx_payload
 from rtp.serial import unwrap
 from rtp.units import Ssrc
+from sfu.media.extending import row_extensions
+from sfu.media.frames import FrameFacts
 from sfu.media.packet_numbers import BLOCK_BYTES, PacketNumbers
+from sfu.media.selecting import LayerSelector, Placed
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
-_NUMBERED_BYTES: Final = 12 + BLOCK_BYTES  # a header with a transport-wide number (RFC 3550 §5.1)
+_HEADER_BYTES: Final = 12
+_NUMBERED_BYTES: Final = _HEADER_BYTES + BLOCK_BYTES  # a header with a transport-wide number (RFC 3550 §5.1)
 
 MAX_RESENDS: Final = 3
 """Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
@@ -40,6 +44,7 @@ class Refusal(Enum):
 
     UNKNOWN = "never sent, or too long ago"
     MISSING = "not received, or forgotten since"
+    LEFT_OUT = "of a layer that is not sent"
     TOO_SOON = "the last answer may be on its way"
     TOO_OFTEN = "sent often enough"
     HELD = "a key frame comes instead"
@@ -48,12 +53,14 @@ class Refusal(Enum):
 class ForwardedFacts(Protocol):
     """What has to be known of a packet, beside its bytes, to send it on."""
 
+    sequence: int
     marker: bool
     timestamp: int
     payload_at: int
     payload_end: int
     arrived_at: float
     vp8: Vp8Facts | None
+    frame: FrameFacts | None
 
 
 _FactsT = TypeVar("_FactsT", bound=ForwardedFacts)
@@ -65,7 +72,9 @@ class Run:
 
     `first` is unwrapped, and as sent. `sequence_offset` and `timestamp_offset` were added to the numbers of the source
     that is called `epoch`, and `vp8` to its ids. Packets that are `numbered`, each with a transport-wide number of its
-    own, are nowhere kept as they were, and can only be sent again on another SSRC.
+    own, are nowhere kept as they were, and can only be sent again on another SSRC. `selector` has left some packets out,
+    and numbered the others, before all that. `frame_offset` was added to the frame numbers in the dependency descriptor,
+    which is sent as `descriptor_id`.
     """
 
     first: int
@@ -76,16 +85,23 @@ class Run:
     abs_send_time_id: int | None = None
     vp8: Vp8Offsets = UNCHANGED
     numbered: bool = False
+    selector: LayerSelector | None = None
+    descriptor_id: int | None = None
+    frame_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Resend(Generic[_FactsT]):
-    """A packet to send again: its number as it was sent, unwrapped; its source's packet; and how that was sent on."""
+    """A packet to send again: its number as it was sent, unwrapped; its source's packet; and how that was sent on.
+
+    `placed` is what the run's selector made of it; None if it has none.
+    """
 
     number: int
     run: Run
     packet: bytes
     facts: _FactsT
+    placed: Placed | None = None
 
     def serialize(self, ssrc: Ssrc) -> bytes:
         """Return what was sent, byte by byte, to be sent on the same SSRC again."""
@@ -96,7 +112,7 @@ class Resend(Generic[_FactsT]):
             timestamp=self._timestamp(),
             ssrc=ssrc,
             payload=self._payload(),
-            marker=self.facts.marker,
+            marker=self._marker(),
             extensions=self._extensions(self.facts.arrived_at),
         )
 
@@ -114,8 +130,8 @@ class Resend(Generic[_FactsT]):
             timestamp=self._timestamp(),
             ssrc=ssrc,
             payload=payload,
-            marker=self.facts.marker,
-            extensions=self._extensions(now) if numbers is None else numbers.block(_NUMBERED_BYTES + len(payload), now),
+            marker=self._marker(),
+            extensions=self._extensions(now) if numbers is None else self._numbered_block(numbers, len(payload), now),
         )
 
     def _timestamp(self) -> int:
@@ -123,11 +139,30 @@ class Resend(Generic[_FactsT]):
 
     def _payload(self) -> bytes:
         payload = self.packet[self.facts.payload_at : self.facts.payload_end]
-        return payload if self.facts.vp8 is None else shift_ids(payload, self.facts.vp8, self.run.vp8)
+        ids = self.facts.vp8 if self.placed is None else self.placed.vp8
+        return payload if ids is None else shift_ids(payload, ids, self.run.vp8)
+
+    def _marker(self) -> bool:
+        return self.facts.marker if self.placed is None else self.placed.marker
+
+    def _targets(self) -> int | None:
+        return None if self.placed is None else self.placed.targets
+
+    def _descriptor(self) -> DependencyDescriptor | None:
+        return None if self.facts.frame is None else self.facts.frame.descriptor
+
+    def _numbered_block(self, numbers: PacketNumbers, size: int, now: float) -> bytes:
+        descriptor, identifier = self._descriptor(), self.run.descriptor_id
+        if descriptor is None or identifier is None:
+            return numbers.block(_NUMBERED_BYTES + size, now)
+        data = descriptor.renumbered(self.run.frame_offset, self._targets())
+        return numbers.block_with(identifier, data, _HEADER_BYTES + size, now)
 
     def _extensions(self, sent_at: float) -> bytes:
-        identifier = self.run.abs_send_time_id
-        return b"" if identifier is None else serialize_extensions([(identifier, abs_send_time(sent_at))])
+        run = self.run
+        return row_extensions(
+            run.abs_send_time_id, sent_at, run.descriptor_id, self._descriptor(), run.frame_offset, self._targets()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +257,16 @@ class Resender(Generic[_FactsT]):
                 return Refusal.TOO_OFTEN
             if resent_at > before:
                 return Refusal.TOO_SOON
-        if (found := find(run.epoch, number - run.sequence_offset)) is None:
+        sequence: int | None = number - run.sequence_offset
+        if run.selector is not None and sequence is not None:
+            sequence = run.selector.source_sequence(sequence)
+        found = None if sequence is None else find(run.epoch, sequence)
+        if found is None:
             return Refusal.MISSING
-        return Resend(number, run, *found)
+        if run.selector is None:
+            return Resend(number, run, *found)
+        placed = run.selector.recall(found[1])
+        return Refusal.LEFT_OUT if placed is None else Resend(number, run, *found, placed)
 
     def _run_of(self, number: int) -> Run | None:
         return next((run for run in reversed(self._runs) if number >= run.first), None)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from sfu.media.selecting import NO_LIMIT, LayerLimit
+
 TOLERANCE: Final = 0.9
 """A layer a little smaller than what is wished for will do: nobody sees it."""
 
@@ -41,7 +43,8 @@ class PublishedLayer:
 class Wish:
     """What a subscriber wants to see: a quality or, if that is given, a size in pixels; and at most so many frames a second.
 
-    Where not everything can be sent, tracks of a higher `priority` come first. 0: not said. Layers of one track differ in size and not in frames, so `frame_rate` changes nothing here.
+    Where not everything can be sent, tracks of a higher `priority` come first. 0: not said. `frame_rate` is
+    a matter of temporal layers.
     """
 
     quality: Quality = Quality.HIGH
@@ -60,6 +63,22 @@ def wished_layer(wish: Wish, published: Sequence[PublishedLayer]) -> int:
     ascending = sorted(published, key=lambda layer: (layer.quality, layer.layer))
     by_size = wish.width and wish.height
     return (_by_size(wish, ascending) if by_size else _by_quality(wish.quality, ascending)).layer
+
+
+def wished_limit(wish: Wish, spatial: Sequence[PublishedLayer], temporal_layers: int, frame_rate: float) -> LayerLimit:
+    """Return the highest layers within one source that `wish` is worth; no limit where that is all that there are.
+
+    `spatial` are empty for a source that has one. Each temporal layer is taken to double the rate, up to `frame_rate`,
+    in frames a second, 0: not known.
+    """
+    limit = NO_LIMIT
+    if spatial and (layer := wished_layer(wish, spatial)) < max(each.layer for each in spatial):
+        limit = limit._replace(spatial=layer)
+    if wish.frame_rate and frame_rate:
+        for temporal in range(temporal_layers - 1):
+            if frame_rate / (1 << temporal_layers - 1 - temporal) >= wish.frame_rate * TOLERANCE:
+                return limit._replace(temporal=temporal)
+    return limit
 
 
 def target_layer(wished: int, live: Collection[int], *, current: int | None, is_settling: bool) -> int:

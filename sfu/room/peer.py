@@ -11,7 +11,7 @@ from rtp.binding import Section
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, MID, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.extensions import ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, MID, REPAIRED_RID, RID, TRANSPORT_CC
 from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
@@ -168,6 +168,7 @@ class Peer:
             abs_send_time_id=None if numbers is not None else transceiver.extensions.get(ABS_SEND_TIME),
             rtx_payload_type=codec.rtx_payload_type,
             numbers=numbers,
+            descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
         )
         return track.source_of(codec.mime)
 

@@ -14,6 +14,7 @@ from rtp.reception import SenderClock
 from rtp.rtcp.nack import MAX_SEQUENCES, parse_generic_nack
 from rtp.units import Ssrc
 from sfu.media.forwarder import Sent
+from sfu.media.frames import FrameFacts
 from sfu.media.resending import MAX_RESENDS, Resender, Run
 from sfu.media.speakers import AudioLevels
 from sfu.media.splicing import StreamSplicer
@@ -35,6 +36,8 @@ class _Facts:
     payload_end: int = 20
     arrived_at: float = 0.0
     vp8: Vp8Facts | None = None
+    sequence: int = 0
+    frame: FrameFacts | None = None
 
 
 def _payloads(what: str, *, every: int) -> list[bytes]:

@@ -11,6 +11,7 @@ from rtp.packet import build_packet, parse_header
 from rtp.payload.rtx import parse_retransmission
 from rtp.payload.vp8 import parse_vp8
 from rtp.units import Ssrc
+from sfu.media.frames import FrameFacts
 from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.resending import MAX_AGE, MAX_RESENDS, MAX_RUNS, Refusal, Resend, Resender, Run
 from sfu.media.vp8_munger import Vp8Facts, Vp8Offsets, Vp8Source
@@ -27,6 +28,8 @@ class Facts:
     payload_end: int = 17
     arrived_at: float = 0.0
     vp8: Vp8Facts | None = None
+    sequence: int = 0
+    frame: FrameFacts | None = None
 
 
 def source_packet(sequence: int) -> tuple[bytes, Facts]:

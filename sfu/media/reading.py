@@ -1,0 +1,91 @@
+"""What is read of each packet of a source, once for all who get it: its place to start, its ids and its frame."""
+
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from rtp.errors import DecodeError
+from rtp.extensions import find_extension
+from rtp.packet import RtpHeader
+from rtp.payload import av1, h264, h265, vp8
+from rtp.sdp.codecs import H264, H265
+from sfu.media.fanout import MAX_PAYLOAD_BYTES
+from sfu.media.frame_rate import FrameRate
+from sfu.media.frames import FrameFacts, FrameReader
+from sfu.media.vp8_munger import Vp8Facts, Vp8Source
+
+VP8: Final = "video/VP8"
+VP9: Final = "video/VP9"
+AV1: Final = "video/AV1"
+
+VP8_HEAD_BYTES: Final = 7
+"""The longest payload descriptor (RFC 7741 §4.2) and the first byte of the frame: what tells a key frame."""
+
+VP9_HEAD_BYTES: Final = 1200
+"""More than the longest payload descriptor with its scalability structure (RFC 9628 §4.2.1)."""
+
+_BLOCK_BYTES: Final = 24
+"""What a dependency descriptor may cost besides itself: a block in the two-byte form, and a mask of decode targets."""
+
+
+class Reading(NamedTuple):
+    """What a packet says. `starts`: a video decoder can start at it. `is_malformed`: it said nothing that makes sense."""
+
+    starts: bool = False
+    vp8: Vp8Facts | None = None
+    frame: FrameFacts | None = None
+    is_malformed: bool = False
+
+
+NOTHING_READ: Final = Reading()
+
+
+class PayloadReader:
+    """Reads the packets of one source. Only what is in clear whatever frames are encrypted with decides on anything."""
+
+    def __init__(self, mime: str, clock_rate: int, descriptor_id: int | None) -> None:
+        self.frames = FrameReader()
+        self.frame_rate = FrameRate(clock_rate)
+        self._vp8 = Vp8Source()
+        self._mime = mime
+        self._descriptor_id = descriptor_id
+        self._told = self.frames.scalability
+
+    def read(self, packet: bytes, header: RtpHeader, end: int) -> Reading:
+        """Read a packet whose payload ends at `end`. Raises DecodeError: its header extensions are cut short."""
+        identifier = self._descriptor_id
+        data = None if identifier is None else find_extension(packet, header, identifier)
+        start = header.size
+        try:
+            described = None if data is None else self.frames.read_descriptor(data)
+            if described is not None and end - start + len(data or b"") > MAX_PAYLOAD_BYTES - _BLOCK_BYTES:
+                described = replace(described, descriptor=None)  # there is no room for it beside the payload
+            if self._mime == VP8:
+                return self._read_vp8(packet[start : min(end, start + VP8_HEAD_BYTES)], described)
+            if self._mime == VP9:
+                frame, starts = self.frames.read_vp9(
+                    packet[start : min(end, start + VP9_HEAD_BYTES)], is_described=described is not None
+                )
+                return Reading(starts, None, described or frame)
+            if self._mime == AV1:
+                starts = av1.starts_sequence(packet[start : start + 1])
+                return Reading(starts, None, described)
+            if self._mime == H264:
+                return Reading(h264.is_keyframe(packet[start:end]), None, described)
+            if self._mime == H265:
+                return Reading(h265.is_keyframe(packet[start:end]), None, described)
+        except DecodeError:
+            return Reading(is_malformed=True)
+        return NOTHING_READ
+
+    def take_news(self, timestamp: int, *, is_late: bool) -> bool:
+        """Return whether layers or frame rate are others than at the last time, after a packet with this timestamp."""
+        has_rate_changed = not is_late and self.frame_rate.receive_packet(timestamp)
+        if self.frames.scalability is self._told and not has_rate_changed:
+            return False
+        self._told = self.frames.scalability
+        return True
+
+    def _read_vp8(self, head: bytes, described: FrameFacts | None) -> Reading:
+        descriptor = vp8.parse_vp8(head)
+        facts, starts = self._vp8.read(descriptor), vp8.is_keyframe(head, descriptor)
+        return Reading(starts, facts, described or self.frames.read_vp8(facts, is_keyframe=starts))

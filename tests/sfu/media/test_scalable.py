@@ -1,0 +1,206 @@
+"""Chromium's scalable streams, as recorded, on their way to subscribers who get some of their layers."""
+
+from collections.abc import Iterator
+
+import av
+import pytest
+
+from rtp.extensions import DEPENDENCY_DESCRIPTOR, parse_extensions
+from rtp.packet import parse_header
+from rtp.payload.dependency_descriptor import Structure, parse_dependency_descriptor
+from rtp.payload.vp9 import parse_vp9
+from rtp.sdp.codecs import Codec, MediaKind
+from rtp.units import Ssrc
+from sfu.media.downtrack import DownTrack
+from sfu.media.layers import TrackLayers
+from sfu.media.receiver import Receiver
+from sfu.media.selecting import NO_LIMIT, LayerLimit
+from sfu.media.simulcast import Quality, Wish
+from tests.rtp.wire import RecordedPacket, recorded_rtp
+from tests.sfu.media.rig import Connection, SentPacket
+
+DESCRIPTOR_ID = 13
+SIZES = [(320, 180), (640, 360), (1280, 720)]
+
+
+def recording(what: str) -> list[RecordedPacket]:
+    """Return what was recorded of the media stream from its last key picture on: all three layers are there then."""
+    packets = [each for each in recorded_rtp() if each.what == what and each.where.startswith(f"rtp-{what}-svc")]
+    keys = [at for at, each in enumerate(packets) if len(each.line["ext"].get("dd", "")) > 100]
+    return packets[max(keys) :]
+
+
+class Watched:
+    """A track that is watched by one subscriber, who takes the dependency descriptor or does not."""
+
+    def __init__(self, what: str, *, descriptor: bool = True, reads_descriptor: bool = True) -> None:
+        packets = recording(what)
+        payload_type = parse_header(packets[0].packet).payload_type
+        codec = Codec(f"video/{what.upper()}", payload_type, 90_000, 1)
+        identifier = DESCRIPTOR_ID if reads_descriptor else None
+        self.receiver = Receiver(codec, MediaKind.VIDEO, TrackLayers(), lambda: None, descriptor_id=identifier)
+        self.stream = self.receiver.add_stream(Ssrc(1), None)
+        self.connection = Connection()
+        self.down_track = DownTrack(self.receiver, self.connection, Ssrc(7), first_sequence=10)
+        self.down_track.bind(payload_type=100, abs_send_time_id=3, descriptor_id=DESCRIPTOR_ID if descriptor else None)
+        self.packets = iter(packets)
+
+    def play(self, count: int = 1000) -> None:
+        for at, recorded in zip(range(count), self.packets, strict=False):
+            self.receiver.receive(self.stream, recorded.packet, parse_header(recorded.packet), 10 + at / 100)
+
+    @property
+    def sent(self) -> list[SentPacket]:
+        return self.connection.sent(7)
+
+
+def descriptors(sent: list[SentPacket]) -> Iterator[tuple[int, int, int | None]]:
+    """Yield the layers of each packet and its mask of decode targets, as a receiver reads them."""
+    structure: Structure | None = None
+    for each in sent:
+        data = parse_extensions(bytes(12) + each.extensions + each.payload, each.header)[DESCRIPTOR_ID]
+        descriptor = parse_dependency_descriptor(data, structure)
+        structure = descriptor.structure
+        yield descriptor.spatial_id, descriptor.temporal_id, descriptor.active_targets
+
+
+def decode_vp9(sent: list[SentPacket]) -> list[tuple[int, int]]:
+    """Return the sizes of the pictures that a decoder makes of the highest layers."""
+    decoder = av.CodecContext.create("vp9", "r")
+    sizes, frame = [], b""
+    for each in sent:
+        descriptor = parse_vp9(each.payload)
+        frame = (b"" if descriptor.starts_frame else frame) + each.payload[descriptor.size :]
+        if descriptor.ends_frame:
+            shown = [(picture.width, picture.height) for picture in decoder.decode(av.Packet(frame))]
+            if each.header.marker:
+                sizes += shown
+    return sizes
+
+
+def decode_av1(sent: list[SentPacket]) -> list[tuple[int, int]]:
+    """Return the sizes of the pictures that a decoder makes of temporal units."""
+    decoder = av.CodecContext.create("libdav1d", "r")
+    decoder.options = {"alllayers": "0", "framethreads": "1"}
+    sizes, unit, fragment = [], b"\x12\x00", b""
+    for each in sent:
+        for part, is_whole in _elements(each.payload):
+            fragment += part
+            if is_whole:
+                unit += _sized(fragment)
+                fragment = b""
+        if each.header.marker:
+            sizes += [(picture.width, picture.height) for picture in decoder.decode(av.Packet(unit))]
+            unit = b"\x12\x00"  # a temporal delimiter
+    return sizes + [(picture.width, picture.height) for picture in decoder.decode(None)]
+
+
+def _elements(payload: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Yield the OBU elements of a packet, and whether each ends here (AV1 RTP payload specification §4.4)."""
+    count, goes_on, at, index = payload[0] >> 4 & 3, bool(payload[0] & 0x40), 1, 0
+    while at < len(payload):
+        index += 1
+        size = len(payload) - at
+        if index != count:
+            size, shift = 0, 0
+            while True:
+                size |= (payload[at] & 0x7F) << shift
+                at, shift = at + 1, shift + 7
+                if not payload[at - 1] & 0x80:
+                    break
+        part, at = payload[at : at + size], at + size
+        yield part, not (goes_on and at == len(payload))
+
+
+def _sized(obu: bytes) -> bytes:
+    """Give an OBU the size field that it goes without in RTP."""
+    if obu[0] & 2:
+        return obu
+    head = 2 if obu[0] & 4 else 1
+    size, field = len(obu) - head, b""
+    while size > 0x7F:
+        field, size = field + bytes((size & 0x7F | 0x80,)), size >> 7
+    return bytes((obu[0] | 2,)) + obu[1:head] + field + bytes((size,)) + obu[head:]
+
+
+@pytest.mark.parametrize("reads_descriptor", [True, False])
+@pytest.mark.parametrize("spatial", [0, 1, 2])
+async def test_a_decoder_shows_the_layer_of_vp9_that_was_asked_for(spatial: int, *, reads_descriptor: bool) -> None:
+    watched = Watched("vp9", reads_descriptor=reads_descriptor)
+    watched.down_track.limit_layers(LayerLimit(spatial, 2))
+    watched.play()
+    assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
+    sizes = decode_vp9(watched.sent)
+    assert len(sizes) >= 10
+    assert set(sizes) == {SIZES[spatial]}
+
+
+@pytest.mark.parametrize("spatial", [0, 1, 2])
+async def test_a_decoder_shows_av1_of_the_layers_that_were_asked_for(spatial: int) -> None:
+    watched = Watched("av1")
+    watched.down_track.limit_layers(LayerLimit(spatial, 2))
+    watched.play()
+    assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
+    sizes = decode_av1(watched.sent)
+    assert len(sizes) >= 10
+    assert set(sizes) == {SIZES[spatial]}
+
+
+@pytest.mark.parametrize("what", ["vp9", "av1"])
+async def test_every_packet_says_which_layers_are_sent(what: str) -> None:
+    watched = Watched(what)
+    watched.down_track.limit_layers(LayerLimit(1, 0))
+    watched.play()
+    layers = list(descriptors(watched.sent))
+    assert {(spatial, temporal) for spatial, temporal, _ in layers} == {(0, 0), (1, 0)}
+    assert {mask for *_, mask in layers} == {0b000_001_001}
+
+
+@pytest.mark.parametrize("what", ["vp9", "av1"])
+async def test_who_gets_everything_gets_it_as_it_came(what: str) -> None:
+    watched = Watched(what)
+    watched.play()
+    came = [each.line["ext"]["dd"] for each in recording(what)]
+    sent = [
+        parse_extensions(bytes(12) + each.extensions + each.payload, each.header)[DESCRIPTOR_ID].hex()
+        for each in watched.sent
+    ]
+    assert sent == came
+    assert watched.down_track.row.selector is None
+
+
+async def test_who_has_not_agreed_to_the_descriptor_does_not_get_it() -> None:
+    watched = Watched("vp9", descriptor=False)
+    watched.play()
+    assert all(len(each.extensions) == 8 for each in watched.sent)
+
+
+async def test_fewer_layers_come_in_the_middle_and_what_is_lost_is_sent_again_as_it_was() -> None:
+    watched = Watched("vp9")
+    watched.play(60)
+    watched.down_track.limit_layers(LayerLimit(0, 1))
+    watched.play()
+    sent = watched.sent
+    assert [each.index for each in sent] == list(range(10, 10 + len(sent)))
+    before = len(sent)
+    watched.down_track.nack([each.header.sequence for each in sent[-20:]], 20.0)
+    assert len(watched.sent) == before + 20  # the rig's keys see to it that they are what they were
+    watched.down_track.limit_layers(NO_LIMIT)
+    assert watched.stream.keyframes.next_timeout() is not None, "more spatial layers take a key picture"
+
+
+async def test_a_subscribers_wish_chooses_layers_by_the_sizes_that_the_stream_tells() -> None:
+    watched = Watched("vp9")
+    watched.play(5)
+    watched.down_track.set_wish(Wish(width=600, height=340))
+    assert watched.down_track.row.limit.spatial == 1
+    watched.down_track.set_wish(Wish(quality=Quality.LOW))
+    assert watched.down_track.row.limit.spatial == 0
+    watched.down_track.set_wish(Wish())
+    assert watched.down_track.row.limit == NO_LIMIT
+
+
+def test_the_recordings_have_the_descriptor_where_it_is_looked_for() -> None:
+    for what in ("vp9", "av1"):
+        assert recording(what)[0].session["extensions"][str(DESCRIPTOR_ID)] == "dd"
+    assert DEPENDENCY_DESCRIPTOR.startswith("https://aomediacodec.github.io/")
