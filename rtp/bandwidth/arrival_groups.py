@@ -88,19 +88,19 @@ class ArrivalGroups:
         last = min(group.delay for group in late if group.arrived_at >= late[-1].arrived_at - span / 3)
         if last - first < MIN_GROWTH_SECONDS:
             return None
-        start, size = _span(late, RATE_SECONDS)
+        start, size = _span(late)
         return round(8 * size / (late[-1].arrived_at - start.arrived_at))
 
     def has_queue(self) -> bool:
         """Say whether the newest group found a queue."""
         return bool(self._groups) and self._is_late(self._groups[-1])
 
-    def rate(self, seconds: float = RATE_SECONDS) -> int | None:
-        """Return the bitrate at which packets arrived in the last `seconds`; None if too little has."""
+    def rate(self) -> int | None:
+        """Return the bitrate at which packets arrived in the last `RATE_SECONDS`; None if too little has."""
         if not self._groups:
             return None
         newest = self._groups[-1]
-        start, size = _span(self._groups, seconds)
+        start, size = _span(self._groups)
         # what was sent in a second and arrives within a tenth has been delivered in a second
         span = max(newest.arrived_at - start.arrived_at, newest.sent_at - start.sent_at)
         return round(8 * size / span) if span >= MIN_RATE_SECONDS else None
@@ -129,11 +129,11 @@ class ArrivalGroups:
         self._base = min(self._base, self._next_base)
 
 
-def _span(groups: Sequence[PacketGroup], seconds: float) -> tuple[PacketGroup, int]:
-    """Return a group that arrived `seconds` before the newest, or a little longer, and how much has arrived since."""
+def _span(groups: Sequence[PacketGroup]) -> tuple[PacketGroup, int]:
+    """Return a group that arrived `RATE_SECONDS` before the newest, or a little longer, and how much has come since."""
     newest, size = groups[-1], 0
     for group in reversed(groups):
-        if newest.arrived_at - group.arrived_at >= seconds:
+        if newest.arrived_at - group.arrived_at >= RATE_SECONDS:
             return group, size
         size += group.size
     return groups[0], size - groups[0].size

@@ -14,7 +14,7 @@ from typing import Final
 
 from rtp.bandwidth.arrival_groups import ArrivalGroups
 from rtp.bandwidth.estimate import MIN_BITRATE_BPS, Estimate
-from rtp.bandwidth.losses import WINDOW_SECONDS, Losses
+from rtp.bandwidth.losses import Losses
 from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeedback
 from rtp.serial import unwrap
 
@@ -192,7 +192,7 @@ class SendSideEstimator:
         if is_losing is not None:
             self._is_losing = is_losing
         if is_losing:
-            overload = groups.rate(WINDOW_SECONDS)
+            overload = groups.rate()
             self._losses.forget()
             self._losses_from = self._next
         if overload is not None:
