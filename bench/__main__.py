@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.loads import Crowd, Data, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting, Turnover
+from bench.loads import Crowd, Data, Dispatches, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting, Turnover
 from bench.messages import BULK_BYTES, LOSSY_BYTES
 from bench.processes import RESULTS
 
@@ -34,6 +34,7 @@ LOADS: Final[dict[str, Load]] = {
     "join-at-once": JoinsAtOnce(),
     "idle-two": Idlers(single=False),
     "idle-one": Idlers(single=True),
+    "dispatches": Dispatches(1000, 200),
     "crowd": Crowd(1000),
 }
 
@@ -104,6 +105,9 @@ ROWS: Final = (
     Row("idle-two", "empty_mib", "resident memory, empty, MiB", 46),
     Row("idle-two", "participant_kib", "  per idle participant, two connections, KiB", 879, 320),
     Row("idle-one", "participant_kib", "  per idle participant, one connection, KiB", None, 200),
+    Row("dispatches", "assigned_p50_ms", "200 dispatches/s, 1,000 workers: p50 ms to assignment"),
+    Row("dispatches", "assigned_p99_ms", "  p99 ms", None, 50),
+    Row("dispatches", "server_percent", "  % of a core"),
     Row("crowd", "cpu_seconds", "1,000 joins to one room: CPU s of both sides", None, 30),
     Row("crowd", "kilobytes", "  signal messages of each, KB", None, 400),
     Row("crowd", "known_after_seconds", "  the last is known to everybody after, s", None, 4),

@@ -206,6 +206,29 @@ class Turnover:
             return turnover.read()
 
 
+@dataclass(frozen=True, slots=True)
+class Dispatches:
+    """Workers are registered, and agents sent to rooms at a steady pace."""
+
+    workers: int
+    per_second: int
+
+    def measure(self) -> dict[str, float]:
+        """Return how long jobs took to be assigned, and what each cost."""
+        with start_server() as (server, url), run("workers", url) as workers:
+            seconds = workers.ask(do="register", count=self.workers)
+            workers.ask(do="dispatch", per_second=self.per_second, seconds=SETTLING_SECONDS)
+            before = server.cpu_seconds
+            delays = sorted(workers.ask(do="dispatch", per_second=self.per_second, seconds=WINDOW_SECONDS))
+            cpu = server.cpu_seconds - before
+            return {
+                "register_ms": seconds / self.workers * 1e3,
+                "server_percent": cpu / WINDOW_SECONDS * 100,
+                "dispatch_cpu_ms": cpu / len(delays) * 1e3,
+                **{f"assigned_{name}_ms": quantile(delays, share) * 1e3 for name, share in _QUANTILES.items()},
+            }
+
+
 def watch_media(
     server: Process, publisher: Process, subscribers: Process, others: Sequence[Process] = ()
 ) -> dict[str, float]:

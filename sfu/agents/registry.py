@@ -11,6 +11,10 @@ TARGET_LOAD: Final = 0.7
 """Whoever is busier gets no job: LiveKit's `agents.target_load`."""
 
 
+MAX_DRAWS: Final = 16
+"""So often one worker is drawn before all are looked at: where most are idle, the first or second will do."""
+
+
 def choose(workers: Iterable[Worker], refused: Collection[str], dice: float) -> Worker | None:
     """Choose who is asked next: the idler, the likelier.
 
@@ -43,11 +47,13 @@ class Registry:
         self.changed = Notifier()
         self._random = random
         self._pools: dict[WorkerKey, dict[str, Worker]] = {}
+        self._candidates: dict[WorkerKey, list[Worker]] = {}  # the same workers, to draw from
 
     def add(self, worker: Worker) -> bool:
         """Take a worker in; return whether it is the first with its key."""
         pool = self._pools.setdefault(worker.key, {})
         pool[worker.id] = worker
+        self._candidates.setdefault(worker.key, []).append(worker)
         self.changed.notify()
         return len(pool) == 1
 
@@ -55,8 +61,9 @@ class Registry:
         """Forget a worker that is gone."""
         pool = self._pools[worker.key]
         del pool[worker.id]
+        self._candidates[worker.key].remove(worker)
         if not pool:
-            del self._pools[worker.key]
+            del self._pools[worker.key], self._candidates[worker.key]
         worker.leave()
 
     def set_status(self, worker: Worker, load: float, *, is_available: bool) -> None:
@@ -82,5 +89,10 @@ class Registry:
     def choose(self, key: WorkerKey, refused: set[str]) -> Worker | None:
         """Choose who is asked next; None if there is nobody. Of `refused` only those are kept who are still there."""
         pool = self._pools.get(key, {})
-        refused &= pool.keys()
+        refused.difference_update([worker_id for worker_id in refused if worker_id not in pool])
+        candidates = self._candidates.get(key, ())
+        for _ in range(MAX_DRAWS if candidates else 0):  # to reject by load has the odds of a choice among all
+            worker = candidates[int(self._random.random() * len(candidates))]
+            if is_fit(worker) and worker.id not in refused and self._random.random() < 1 - worker.load:
+                return worker
         return choose(pool.values(), refused, self._random.random())

@@ -1,9 +1,12 @@
 """Who is asked to take a job."""
 
+from collections import Counter
+from random import Random
+
 import pytest
 from livekit.protocol.models import ParticipantPermission
 
-from sfu.agents.registry import choose
+from sfu.agents.registry import Registry, choose
 from sfu.agents.worker import DeploymentError, Worker, WorkerKey, check_deployment
 
 KEY = WorkerKey("bot", "", 0, "")
@@ -42,6 +45,23 @@ def test_the_idler_the_likelier(
     workers: list[Worker], refused: tuple[str, ...], dice: float, chosen: Worker | None
 ) -> None:
     assert choose(workers, refused, dice) is chosen
+
+
+def test_of_many_each_is_drawn_as_often_as_it_is_idle() -> None:
+    registry = Registry(Random(1))
+    for each in (IDLE, HALF, BUSY, FULL):
+        registry.add(each)
+    drawn = Counter(registry.choose(KEY, set()) for _ in range(6000))
+    assert drawn.keys() == {IDLE, HALF}
+    assert drawn[IDLE] == pytest.approx(4000, abs=150)
+
+
+def test_who_refused_is_not_drawn_and_is_forgotten_once_gone() -> None:
+    registry = Registry(Random(1))
+    registry.add(HALF)
+    refused = {"half", "gone"}
+    assert registry.choose(KEY, refused) is None
+    assert refused == {"half"}
 
 
 @pytest.mark.parametrize(
