@@ -56,13 +56,6 @@ class MediaTrack:
         formats = () if opus is None else (RED, OPUS)
         self.mimes = tuple(dict.fromkeys([*formats, *self.receivers, *self._awaited]))
 
-    def of(self, publisher_sid: ParticipantSid) -> "MediaTrack":
-        """Return the same track, from the same receivers, as another stay of its publisher has it."""
-        track = MediaTrack(self.sid, publisher_sid, self.publisher, self.mid, self.receiver)
-        track.receivers, track._awaited = self.receivers, self._awaited
-        track.muted = self.muted
-        return track
-
     @property
     def kind(self) -> MediaKind:
         """Audio or video."""

@@ -30,8 +30,8 @@ def move(participant: Participant, destination: Room) -> None:
 def forward(participant: Participant, destination: Room) -> None:
     """Let what somebody publishes be in `destination` too, until it leaves its room; all of it before this returns.
 
-    There it has a stand-in: a participant of the same identity, of a sid of its own, marked as forwarded, which counts
-    as any other and ends if it is removed. It publishes the original's media tracks, from the same receivers, and no data.
+    There it has a stand-in: a participant of the same identity and sid, marked as forwarded, which counts as any other
+    and ends if it is removed. It publishes the original's media tracks, which are the same in both rooms, and no data.
     Who is forwarded already to this room stays so.
 
     Raises:

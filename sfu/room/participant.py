@@ -83,7 +83,8 @@ class Participant:
         self._sink: SignalSink | None = sink
         self.claims = joining.claims
         self.identity: Identity = joining.claims.identity
-        self.sid = ParticipantSid(new_sid("PA_", environment.random))
+        stands_for = joining.stands_for
+        self.sid: ParticipantSid = stands_for.sid if stands_for else ParticipantSid(new_sid("PA_", environment.random))
         self.client_info = joining.client_info
         self.joined_at = environment.wall()
         self.state: models.ParticipantInfo.State = models.ParticipantInfo.JOINING
@@ -100,7 +101,7 @@ class Participant:
         self.reconciler = Reconciler(room, self, watching, automatic=joining.auto_subscribe)
         self.is_single = joining.single_connection
         self.has_signal = joining.has_signal
-        self.stands_for = joining.stands_for
+        self.stands_for = stands_for
         self.changes = Notifier()
         """Something may have changed of what others see of it, or may have of it."""
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe

@@ -250,21 +250,18 @@ class Publisher:
         self._sid = sid
         self._gone -= self.totals()
         for publication in dict.fromkeys(section.publication for section in self._by_mid.values()):
-            publication.media = publication.media.of(sid)
+            publication.media.publisher_sid = sid
             self.publications[publication.media.sid] = publication
         self.demand.notify()
 
     def mirror(self, original: "Publisher") -> None:
-        """Publish what `original` does in another room, from the same receivers; the listener is told what changes."""
+        """Publish what `original` does in another room, the same tracks; the listener is told what changes."""
         for sid in self.publications.keys() - original.publications.keys():
             self._listener.track_unpublished(self.publications.pop(sid))
-        for sid, theirs in original.publications.items():
-            if (ours := self.publications.get(sid)) is not None:
-                ours.media.muted = theirs.media.muted
-            else:
-                media = theirs.media.of(self._sid)
-                ours = self.publications[sid] = Publication(theirs.info, media, theirs.cid)
-                self._listener.track_published(ours)
+        for sid, publication in original.publications.items():
+            if sid not in self.publications:
+                self.publications[sid] = publication
+                self._listener.track_published(publication)
 
     def totals(self) -> Totals:
         """Sum up what came in for this room, of tracks that are gone too."""

@@ -47,6 +47,8 @@ class BackEnd:
             response = await getattr(self._api.room, method)(message)
         except api.TwirpError as error:
             return {"error": error.code, "status": error.status, "message": error.message}
+        if response is None:  # the SDK has no use for some that are empty
+            return {}
         return MessageToDict(response, preserving_proto_field_name=True)
 
     async def do_post(self, method, fields):

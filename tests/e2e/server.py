@@ -47,8 +47,8 @@ class RunningServer:
         key = authority.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
-    def token(self, identity: str, kind: str = "standard") -> str:
-        grants = api.VideoGrants(room_join=True, room="lobby", can_update_own_metadata=True)
+    def token(self, identity: str, kind: str = "standard", room: str = "lobby") -> str:
+        grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
         return api.AccessToken(KEY, SECRET).with_identity(identity).with_grants(grants).with_kind(kind).to_jwt()
 
     def nominations(self) -> list[str]:

@@ -1,0 +1,13 @@
+"""Participants of the published Python SDK are brought into another room."""
+
+import pytest
+
+from tests.e2e.meeting import DUAL, SINGLE, Kind
+from tests.e2e.moving import move_and_forward
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("layout", [SINGLE, DUAL])
+async def test_who_is_moved_or_forwarded_is_perceived_where_it_is(folder, layout):
+    await move_and_forward(folder, Kind.PYTHON, layout)
