@@ -73,6 +73,7 @@ class SendSideEstimator:
         self._states = bytearray(MAX_PACKETS)
         self._reference: int | None = None
         self._quiet_until: float | None = None  # feedback should have come by then; None before the first
+        self._given_up = 0  # packets that were sent when it stayed away last
         self._heard_of = 0  # packets that were sent when feedback came last
         self._is_overloaded = self._is_losing = self._is_silent = False
         self._groups = ArrivalGroups()
@@ -110,14 +111,16 @@ class SendSideEstimator:
         if self._quiet_until is None or now < self._quiet_until:
             return False
         self._quiet_until = now + SILENCE_SECONDS
-        if self._next == self._heard_of:
-            return False  # nothing was sent that could be told of
+        if self._next in {self._heard_of, self._given_up}:
+            # Nothing was sent that could be told of, and all that was sent before it has gone its way.
+            self._is_overloaded = self._is_losing = self._is_silent = False
+            return self._set(self.estimate.bitrate_bps)
         overdue = self._sent_at[self._heard_of & _MASK] + SILENCE_SECONDS
         if now < overdue and self._next - self._heard_of <= MAX_PACKETS:
             self._quiet_until = overdue
             return False
         self._is_silent = True
-        self._losses_from = self._next
+        self._losses_from = self._given_up = self._next
         bitrate = self.estimate.bitrate_bps or self._groups.rate()
         return self._set(None if bitrate is None else max(MIN_BITRATE_BPS, bitrate // 2))
 

@@ -286,8 +286,11 @@ class DownTrack:
             self._layer = None
 
     def pad(self, size: int, now: float) -> int:
-        """Send about so many bytes of padding among the retransmissions, to probe for bandwidth; return how many."""
-        if self._rtx_payload_type is None or self.rtx_ssrc is None or not self.is_sending or not self.row.packets:
+        """Send about so many bytes of padding among the retransmissions, to probe for bandwidth; return how many.
+
+        That it lacks bandwidth is no reason not to: else it would never be known that there is some again.
+        """
+        if self._rtx_payload_type is None or self.rtx_ssrc is None or self._pauses - {Pause.BANDWIDTH}:
             return 0
         sent = 0
         while sent < size:

@@ -125,3 +125,20 @@ async def test_why_a_layer_is_sent_is_shown(autojump_clock) -> None:
     assert last is not None
     assert last.layer == 0
     assert last.bitrates_bps[0] < last.budget_bps < last.bitrates_bps[1] < last.bitrates_bps[2]
+
+
+@pytest.mark.parametrize("feedback", [BandwidthFeedback.TRANSPORT_CC, BandwidthFeedback.REMB])
+async def test_what_is_paused_comes_back_when_there_is_room(autojump_clock, feedback) -> None:
+    config = {"rtc": RtcConfig(congestion_control=CongestionControlConfig(allow_pause=True))}
+    phases = [Phase(4, bottleneck(FAST)), Phase(10, bottleneck(80_000)), Phase(30, bottleneck(FAST))]
+    outcome = await run_phases(phases, feedback=feedback, config=config)
+    assert outcome.samples[130].layer is None
+    assert outcome.samples[-1].layer == 2
+    states = [
+        info.state
+        for each in outcome.messages
+        if each.kind == "stream_state_update"
+        for info in each.content.stream_state_update.stream_states
+    ]
+    assert states[0] == PAUSED
+    assert states[-1] == ACTIVE

@@ -147,3 +147,17 @@ def test_loss_beyond_chance_is_congestion_even_without_a_queue() -> None:
     bitrate = sender.estimator.estimate.bitrate_bps
     assert bitrate is not None
     assert 300_000 < bitrate < 500_000
+
+
+def test_a_path_on_which_nothing_is_sent_any_more_is_not_congested_for_ever() -> None:
+    sender = Sender()
+    sender.pass_time(2)
+    sender.now += 0.01
+    sender.estimator.sent(SIZE, sender.now)  # of which nobody tells
+    sender.now += 2 * SILENCE_SECONDS
+    assert sender.estimator.handle_timeout(sender.now)
+    assert sender.estimator.estimate.is_congested
+    bitrate = sender.estimator.estimate.bitrate_bps
+    sender.now += 2 * SILENCE_SECONDS
+    assert sender.estimator.handle_timeout(sender.now)
+    assert sender.estimator.estimate == Estimate(bitrate, is_congested=False)
