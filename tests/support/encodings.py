@@ -16,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 
 VP8: Final = "video/VP8"
 H264: Final = "video/H264"
+H265: Final = "video/H265"
 
 GROUPS: Final = 5
 GROUP_FRAMES: Final = 100
@@ -28,12 +29,17 @@ SCALES: Final = (1, 2, 3)
 """How large the layers are: 64x48, 128x96 and 192x144."""
 
 _START_CODE: Final = b"\0\0\0\1"
-_ENCODERS: Final = {VP8: "libvpx", H264: "libx264"}
-_DECODERS: Final = {VP8: "vp8", H264: "h264"}
+_ENCODERS: Final = {VP8: "libvpx", H264: "libx264", H265: "libx265"}
+_DECODERS: Final = {VP8: "vp8", H264: "h264", H265: "hevc"}
 # A speed above zero would let libvpx choose its own by the time that frames take on the machine, and give other bytes.
 _OPTIONS: Final = {
     VP8: {"deadline": "realtime", "cpu-used": "-16", "lag-in-frames": "0", "auto-alt-ref": "0"},
     H264: {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "x264-params": "scenecut=0:slices=2"},
+    H265: {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x265-params": "scenecut=0:pools=none:frame-threads=1:info=0:log-level=none",
+    },
 }
 
 
@@ -53,7 +59,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame: what the encoder gave (H.264 as its NAL units), and the picture that a decoder makes of it."""
+    """One frame: what the encoder gave (H.264 and H.265 as NAL units), and the picture that a decoder makes of it."""
 
     mark: Mark
     is_key: bool
@@ -160,7 +166,7 @@ def _picture(frame: av.VideoFrame) -> bytes:
 
 
 def _nal_units(stream: bytes) -> tuple[bytes, ...]:
-    """Take H.264's byte stream apart (ITU-T H.264, annex B): a zero before a start code belongs to that."""
+    """Take a byte stream of H.264 or H.265 apart (annex B of either): a zero before a start code belongs to that."""
     return tuple(part.rstrip(b"\0") for part in stream.split(b"\0\0\1") if part.strip(b"\0"))
 
 

@@ -6,7 +6,8 @@ from random import Random
 from typing import Final, TypeAlias
 
 from rtp.payload.vp8 import parse_vp8
-from tests.support.encodings import GROUP_FRAMES, H264, VP8, EncodedFrame, encoded_layer
+from tests.support import packetizing_h265 as h265
+from tests.support.encodings import GROUP_FRAMES, H264, H265, VP8, EncodedFrame, encoded_layer
 
 PAYLOAD_BYTES: Final = 400
 """What a packet may hold: little, so that most frames take several."""
@@ -87,6 +88,7 @@ KINDS: Final[Mapping[str, tuple[str, Callable[[Random], Packetizer]]]] = {
     "short-vp8": (VP8, ShortVp8Packetizer),
     "bare-vp8": (VP8, lambda _: packetize_bare_vp8),
     "h264": (H264, lambda _: packetize_h264),
+    "h265": (H265, lambda _: lambda frame: h265.pack(frame.units)),
 }
 """The codec of each kind of stream that there is to judge, and what makes something that packs one layer of it."""
 
@@ -130,9 +132,11 @@ def vp8_ids(payload: bytes) -> Vp8Ids:
 
 
 def starts_frame(mime: str, payload: bytes) -> bool:
-    """Whether a frame is known to start in this packet. Of H.264 only a key frame says so. Raises DecodeError."""
+    """Whether a frame is known to start in this packet. Of the others only a key frame says so. Raises DecodeError."""
     if mime == VP8:
         return parse_vp8(payload).start_of_frame
+    if mime == H265:
+        return h265.starts_key_frame(payload)
     return _nal_type(payload) == NAL_SPS or (_nal_type(payload) == NAL_STAP_A and _nal_type(payload[3:]) == NAL_SPS)
 
 
@@ -143,6 +147,8 @@ def assemble(mime: str, payloads: Sequence[bytes]) -> tuple[bytes, ...]:
         assert [each.start_of_frame for each in descriptors] == [True, *[False] * (len(payloads) - 1)], "one start"
         assert len({vp8_ids(payload) for payload in payloads}) == 1, "a frame has one set of numbers"
         return (b"".join(payload[each.size :] for payload, each in zip(payloads, descriptors, strict=True)),)
+    if mime == H265:
+        return h265.unpack(payloads)
     units: list[bytes] = []
     fragment: bytearray | None = None
     for payload in payloads:
@@ -166,6 +172,8 @@ def is_key_frame(mime: str, units: tuple[bytes, ...]) -> bool:
     """Whether a decoder can start at this frame."""
     if mime == VP8:
         return not units[0][0] & 1
+    if mime == H265:
+        return any(h265.unit_type(unit) in h265.IDR_TYPES for unit in units)
     return any(_nal_type(unit) == NAL_IDR for unit in units)
 
 

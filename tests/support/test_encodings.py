@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.support.encodings import GROUP_FRAMES, H264, VP8, Decoder, Mark, encoded_layer, read_mark
+from tests.support.encodings import GROUP_FRAMES, H264, H265, VP8, Decoder, Mark, encoded_layer, read_mark
 from tests.support.packetizing import (
     KINDS,
     NAL_FU_A,
@@ -20,10 +20,10 @@ from tests.support.packetizing import (
     vp8_ids,
 )
 
-both_codecs = pytest.mark.parametrize("mime", [VP8, H264])
+every_codec = pytest.mark.parametrize("mime", [VP8, H264, H265])
 
 
-@both_codecs
+@every_codec
 def test_each_picture_says_what_it_is(mime: str) -> None:
     for layer in range(3):
         frames = encoded_layer(mime, layer)
@@ -32,7 +32,7 @@ def test_each_picture_says_what_it_is(mime: str) -> None:
         assert [at for at, frame in enumerate(frames) if frame.is_key] == list(range(0, len(frames), GROUP_FRAMES))
 
 
-@both_codecs
+@every_codec
 def test_a_group_gives_the_same_pictures_whatever_came_before(mime: str) -> None:
     decoder = Decoder(mime)
     for layer, group in ((2, 1), (0, 3), (1, 0), (0, 0), (0, 2)):
@@ -40,7 +40,7 @@ def test_a_group_gives_the_same_pictures_whatever_came_before(mime: str) -> None
             assert decoder.decode(frame.units) == [frame.picture]
 
 
-@both_codecs
+@every_codec
 def test_a_missing_reference_shows_in_the_picture(mime: str) -> None:
     """And not in an error: this is why pictures are compared."""
     first, *rest = encoded_layer(mime, 1)[:8]
@@ -51,7 +51,7 @@ def test_a_missing_reference_shows_in_the_picture(mime: str) -> None:
         assert pictures[missing - 1] != [rest[missing].picture]
 
 
-@both_codecs
+@every_codec
 def test_another_groups_reference_shows_in_the_picture(mime: str) -> None:
     frames = encoded_layer(mime, 0)
     decoder = Decoder(mime)

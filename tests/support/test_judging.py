@@ -61,6 +61,11 @@ def switching_stream(kind: str) -> Stream:
     return stream
 
 
+def is_wrong(fault: str) -> bool:
+    """Whether a picture was found to be another than it says, or to be missing: H.265's decoder shows none then."""
+    return "not the picture that it should be" in fault or "makes 0 pictures" in fault
+
+
 @every_kind
 def test_what_is_right_is_found_right(kind: str) -> None:
     judge = judged(switching_stream(kind))
@@ -86,7 +91,7 @@ def test_a_switch_at_no_key_frame_is_found(kind: str) -> None:
     stream.send(1, 5)
     stream.skip(2, 4)
     stream.send(2, 5)
-    assert "not the picture that it should be" in judged(stream).faults[0] or "refuses" in judged(stream).faults[0]
+    assert is_wrong(judged(stream).faults[0]) or "refuses" in judged(stream).faults[0]
 
 
 @every_kind
@@ -95,7 +100,7 @@ def test_a_frame_left_out_without_a_trace_is_found(kind: str) -> None:
     stream.send(1, 3)
     stream.skip(1, 1)
     stream.send(1, 1)
-    assert "not the picture that it should be" in judged(stream).faults[0]
+    assert is_wrong(judged(stream).faults[0])
 
 
 @every_kind
@@ -104,7 +109,7 @@ def test_a_frame_sent_again_as_another_is_found(kind: str) -> None:
     stream.send(0, 3)
     stream.skip(0, -1)
     stream.send(0, 1)
-    assert "not the picture that it should be" in judged(stream).faults[0]
+    assert is_wrong(judged(stream).faults[0])
 
 
 @every_kind
