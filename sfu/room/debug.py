@@ -1,5 +1,6 @@
 """One room as it is, for people who look for a reason: plain data, made only when somebody asks."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from livekit.protocol import models
@@ -30,7 +31,7 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
         "sid": participant.sid,
         "state": models.ParticipantInfo.State.Name(participant.state),
         "client": {
-            "sdk": models.ClientInfo.SDK.Name(participant.client_info.sdk),
+            "sdk": _name(models.ClientInfo.SDK.items(), participant.client_info.sdk),
             "version": participant.client_info.version,
             "browser": participant.client_info.browser,
         },
@@ -48,7 +49,7 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
         },
         "publishes": {
             sid: {
-                "source": models.TrackSource.Name(publication.info.source),
+                "source": _name(models.TrackSource.items(), publication.info.source),
                 "codec": publication.media.codec.mime,
                 "muted": publication.media.muted,
                 "wanted": publication.media.wanted_qualities(),
@@ -65,3 +66,8 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
             for sid, subscription in participant.subscriber.subscriptions.items()
         },
     }
+
+
+def _name(names: Iterable[tuple[str, int]], number: int) -> str:
+    """Return what a number is called that a client said, or the number: clients may be newer than we are."""
+    return next((name for name, each in names if each == number), str(number))

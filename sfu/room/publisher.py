@@ -394,8 +394,9 @@ def _allows(grant: VideoGrant, info: models.TrackInfo) -> bool:
 
 
 def _source_name(source: models.TrackSource) -> str:
-    """Return a source as tokens spell it."""
-    return models.TrackSource.Name(source).lower()
+    """Return a source as tokens spell it; what clients may call one that is newer than we are is unknown."""
+    known = source if source in models.TrackSource.values() else models.TrackSource.UNKNOWN
+    return models.TrackSource.Name(known).lower()
 
 
 def _track_id(transceiver: Transceiver) -> str:
