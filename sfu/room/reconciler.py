@@ -54,9 +54,10 @@ class Reconciler:
             everything = self._room.tracks_for(participant)
             tracks = {sid: track for sid, track in everything.items() if self.watching.includes(track)}
             self._give_up(tracks)
-        for track in tracks.values():
-            if self._wishes.wants(track.sid):
-                self._tell_permission(track)
+        if participant.has_signal:
+            for track in tracks.values():
+                if self._wishes.wants(track.sid):
+                    self._tell_permission(track)
         available = {sid: track for sid, track in tracks.items() if self._room.may_have(participant, track)}
         steps = plan(self._wishes, available, subscriber.subscriptions)
         for sid in steps.unsubscribe:

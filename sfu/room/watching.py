@@ -111,17 +111,14 @@ class SlotSubscriber(Subscriber):
 
     def _slot_for(self, track: MediaTrack) -> Slot | None:
         """Find a free slot: beside another track of the same publisher, so that lips are in time, or beside none."""
+        free = [slot for slot in self._slots if slot.subscription is None and slot.transceiver.kind is track.kind]
+        if not free:  # as it is for most of a large room, again and again
+            return None
         publishers = {slot.pair: each.track.publisher for slot in self._slots if (each := slot.subscription)}
-        fitting = [
-            slot
-            for slot in self._slots
-            if slot.subscription is None
-            and slot.transceiver.kind is track.kind
-            and track.codec_for(slot.transceiver.codecs) is not None
-        ]
 
         def strangeness(slot: Slot) -> int:
             beside = publishers.get(slot.pair)
             return 1 if beside is None else 2 * (beside != track.publisher)
 
-        return min(fitting, key=strangeness, default=None)
+        fitting = (slot for slot in sorted(free, key=strangeness) if track.codec_for(slot.transceiver.codecs))
+        return next(fitting, None)
