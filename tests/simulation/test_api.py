@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import trio
 from google.protobuf.descriptor import MethodDescriptor
-from livekit.protocol import egress, ingress, room, sip
+from livekit.protocol import agent_dispatch, egress, ingress, room, sip
 from livekit.protocol.models import DataPacket, DisconnectReason, Room, RpcAck, RpcError, RpcRequest, RpcResponse
 from livekit.protocol.room import CreateRoomRequest, DeleteRoomRequest, DeleteRoomResponse
 
@@ -22,6 +22,7 @@ SERVICES = [
     *(module.DESCRIPTOR.services_by_name[name] for module, name in ((room, "RoomService"), (egress, "Egress"))),
     ingress.DESCRIPTOR.services_by_name["Ingress"],
     sip.DESCRIPTOR.services_by_name["SIP"],
+    agent_dispatch.DESCRIPTOR.services_by_name["AgentDispatchService"],
 ]
 METHODS = [method for service in SERVICES for method in service.methods]
 
@@ -52,7 +53,13 @@ OPENS = {
     "CreateSIPParticipant": {"sip call", "sip call and admin"},
     "TransferSIPParticipant": {"sip call and admin"},
 }
-OPENS_SERVICE = {"RoomService": ADMINS, "Egress": {"record"}, "Ingress": {"ingress"}, "SIP": {"sip admin"}}
+OPENS_SERVICE = {
+    "RoomService": ADMINS,
+    "Egress": {"record"},
+    "Ingress": {"ingress"},
+    "SIP": {"sip admin"},
+    "AgentDispatchService": ADMINS,
+}
 
 
 @asynccontextmanager
