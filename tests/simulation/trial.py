@@ -181,6 +181,7 @@ class Trial:
                 watcher.visitor.subscribe(self._sid, wanted=False)
                 await trio.sleep(dice.uniform(0, 0.3))
                 watcher.visitor.subscribe(self._sid)
+                self._wish(watcher, watcher.wish)  # which was forgotten with the subscription
             case "mute":
                 publication.mute(not publication.is_muted)
             case "stop":
