@@ -1,6 +1,6 @@
 """The RTP and RTCP of one of a visitor's connections: what it sends, what it receives, and what is reported of both."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
 import trio
@@ -25,8 +25,8 @@ from triforium.visitor.sending import Sender
 REPORT_SECONDS: Final = 1.0
 """Between reports of what was sent and received."""
 
-MAX_BLOCKS: Final = 31
-"""What one report holds (RFC 3550 §6.4.1)."""
+MAX_STREAMS: Final = 10
+"""In each direction: reports on so many, with their names, fit into a datagram."""
 
 
 class VisitorMedia:
@@ -153,7 +153,7 @@ class VisitorMedia:
         if self._report_at is not None and now >= self._report_at:
             self._report_at = now + REPORT_SECONDS
             if self._senders or self._tracks:  # libwebrtc sends no RTCP either while it has no streams
-                self._send(self._reports(now))
+                self._report(now)
 
     def _note_arrival(self, packet: bytes, header: RtpHeader, identifier: int, now: float) -> None:
         timing = find_extension(packet, header, identifier)
@@ -181,21 +181,26 @@ class VisitorMedia:
     def _tell_estimate(self, now: float) -> None:
         estimate = self._estimator.take(now)
         if estimate is not None:
-            remb = ReceiverEstimatedMaxBitrate(self._ssrc, estimate, tuple(self._tracks))
+            remb = ReceiverEstimatedMaxBitrate(self._ssrc, estimate, tuple(self._tracks)[:MAX_STREAMS])
             self._send([ReceiverReport(self._ssrc), remb])
 
-    def _reports(self, now: float) -> Iterator[RtcpPacket]:
+    def _report(self, now: float) -> None:
+        """Send what goes out and what comes in, in as many packets as there are streams for."""
         wall = self._wall()
         sent = [report for sender in self._senders.values() if (report := sender.report(now, wall)) is not None]
-        blocks = tuple(block for track in self._tracks.values() if (block := track.report_block(now)) is not None)
-        yield from sent
-        for at in range(0, len(blocks), MAX_BLOCKS):
-            yield ReceiverReport(self._ssrc, blocks[at : at + MAX_BLOCKS])
-        if not blocks and not sent:
-            yield ReceiverReport(self._ssrc)
-        yield SourceDescription(tuple((report.ssrc, self._cname) for report in sent) or ((self._ssrc, self._cname),))
+        blocks = [block for track in self._tracks.values() if (block := track.report_block(now)) is not None]
+        for at in range(0, max(len(sent), len(blocks), 1), MAX_STREAMS):
+            self._report_on(sent[at : at + MAX_STREAMS], blocks[at : at + MAX_STREAMS])
+
+    def _report_on(self, sent: list[SenderReport], blocks: list[ReportBlock]) -> None:
+        packets: list[RtcpPacket] = [*sent]
+        if blocks or not sent:
+            packets.append(ReceiverReport(self._ssrc, tuple(blocks)))
+        names = tuple((report.ssrc, self._cname) for report in sent) or ((self._ssrc, self._cname),)
+        packets.append(SourceDescription(names))
         if blocks and self._feedback is BandwidthFeedback.PLENTY:
-            yield ReceiverEstimatedMaxBitrate(self._ssrc, PLENTY_BPS, tuple(block.ssrc for block in blocks))
+            packets.append(ReceiverEstimatedMaxBitrate(self._ssrc, PLENTY_BPS, tuple(block.ssrc for block in blocks)))
+        self._send(packets)
 
     def _receive_part(self, part: RtcpPacket, now: float) -> None:
         match part:

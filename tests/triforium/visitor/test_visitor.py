@@ -191,6 +191,20 @@ async def test_more_tracks_than_spare_sections_arrive(autojump_clock: MockClock,
         assert len(bob.subscribed) == 5
 
 
+async def test_more_tracks_than_one_report_has_room_for_are_reported_on(
+    autojump_clock: MockClock, house: House
+) -> None:
+    async with house.visit("alice") as alice, house.visit("bob") as bob:
+        tracks = [await alice.publish_audio() for _ in range(60)]
+        for track in tracks:
+            await bob.wait_until(has_received(bob, track.sid, 2))
+        await trio.sleep(3)
+        for track in tracks:
+            (down_track,) = house.receiver(track.sid).down_tracks
+            assert down_track.reports
+        assert bob.connection_errors == []
+
+
 async def test_one_who_speaks_json_is_a_participant_like_others(autojump_clock: MockClock, house: House) -> None:
     async with house.visit("alice", use_json=True) as alice, house.visit("bob") as bob:
         audio = await alice.publish_audio()
