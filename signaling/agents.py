@@ -115,6 +115,8 @@ class WorkerSession:
     def _register(self, request: agent.RegisterWorkerRequest) -> None:
         if self._worker is not None:
             raise RemoteProtocolError("registered twice")
+        if request.type not in agent.JobType.values():
+            raise RemoteProtocolError(f"registered for jobs of type {request.type}, which there is not")
         try:
             self._worker = worker = self._agents.register(request, self._api_key, self._send)
         except DeploymentError as error:

@@ -49,8 +49,9 @@ async def test_a_worker_registers_in_its_own_form(autojump_clock, speaks_json: b
         {"update_worker": agent.UpdateWorkerStatus(load=0.5)},
         {"register": agent.RegisterWorkerRequest(deployment="bad_name")},
         {"register": agent.RegisterWorkerRequest(deployment="d" * 65)},
+        {"register": agent.RegisterWorkerRequest(type=99)},
     ],
-    ids=["not registered", "underscore", "too long"],
+    ids=["not registered", "underscore", "too long", "no such jobs"],
 )
 async def test_a_worker_that_begins_badly_is_closed_without_a_word(autojump_clock, bad: dict) -> None:
     async with open_house() as house, open_worker(house) as worker:
