@@ -20,6 +20,8 @@ class MediaKind(Enum):
 
 OPUS: Final = "audio/opus"
 RED: Final = "audio/red"
+VP9: Final = "video/VP9"
+AV1: Final = "video/AV1"
 H264: Final = "video/H264"
 H265: Final = "video/H265"
 PCMU: Final = "audio/PCMU"
@@ -34,10 +36,10 @@ _SPELLINGS: Final = {
         PCMA,
         "audio/G722",
         "video/VP8",
-        "video/VP9",
+        VP9,
         H264,
         H265,
-        "video/AV1",
+        AV1,
     )
 }
 """The spelling that LiveKit uses; names match case-insensitively (RFC 4855 §3), and OBS writes lower case."""

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, TRANSPORT_CC
-from rtp.sdp.codecs import H264, H265, PCMA, PCMU, RED, Codec
+from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, MID, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.sdp.codecs import AV1, H264, H265, PCMA, PCMU, RED, VP9, Codec
 from rtp.sdp.transceiver import Capabilities
 
 _OPUS: Final = Codec("audio/opus", 111, 48000, 2, "minptime=10;useinbandfec=1", ("nack",), None)
@@ -26,6 +26,9 @@ def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
 
 
 _VP8: Final = Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97)
+_VP9: Final = Codec(VP9, 98, 90000, 1, "profile-id=0", _VIDEO_FEEDBACK, 99)
+"""The profile that every browser decodes (RFC 9628 §6)."""
+_AV1: Final = Codec(AV1, 35, 90000, 1, "", _VIDEO_FEEDBACK, 36)
 _H264: Final = _h264(108, 1, 109)
 _H264_SINGLE_NAL: Final = _h264(125, 0, 126)
 _H265: Final = Codec(H265, 116, 90000, 1, "", _VIDEO_FEEDBACK, 117)
@@ -35,19 +38,20 @@ RECEIVE: Final = Capabilities(
     audio=_AUDIO,
     video=tuple(
         replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback))
-        for codec in (_VP8, _H264, _H264_SINGLE_NAL, _H265)
+        for codec in (_VP8, _H264, _H264_SINGLE_NAL, _VP9, _AV1, _H265)
     ),
     audio_extensions=(MID, AUDIO_LEVEL),
-    video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC),
+    video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR),
 )
 """What a publisher may send us, best first. Repaired RIDs are understood so that retransmissions are known for what they are."""
 
 SEND: Final = Capabilities(
     audio=_AUDIO,
     video=tuple(
-        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb")) for codec in (_VP8, _H264, _H265)
+        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb"))
+        for codec in (_VP8, _H264, _VP9, _AV1, _H265)
     ),
-    video_extensions=(TRANSPORT_CC, ABS_SEND_TIME),
+    video_extensions=(TRANSPORT_CC, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR),
 )
 """What subscribers get: whatever a publisher sends can go out as the codec here that has the same MIME type.
 

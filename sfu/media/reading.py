@@ -7,15 +7,13 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension
 from rtp.packet import RtpHeader
 from rtp.payload import av1, h264, h265, vp8
-from rtp.sdp.codecs import H264, H265
+from rtp.sdp.codecs import AV1, H264, H265, VP9
 from sfu.media.fanout import MAX_PAYLOAD_BYTES
 from sfu.media.frame_rate import FrameRate
 from sfu.media.frames import FrameFacts, FrameReader
 from sfu.media.vp8_munger import Vp8Facts, Vp8Source
 
 VP8: Final = "video/VP8"
-VP9: Final = "video/VP9"
-AV1: Final = "video/AV1"
 
 VP8_HEAD_BYTES: Final = 7
 """The longest payload descriptor (RFC 7741 §4.2) and the first byte of the frame: what tells a key frame."""

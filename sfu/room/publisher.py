@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from livekit.protocol import models, rtc
 
 from rtp.extensions import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC
-from rtp.sdp.codecs import OPUS, RED, Codec, MediaKind, carried_by_red, prefer
+from rtp.sdp.codecs import AV1, OPUS, RED, VP9, Codec, MediaKind, carried_by_red, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
 from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
@@ -34,6 +34,7 @@ _SOURCE_LETTERS: Final = {
 _SCREEN_SOURCES: Final = frozenset({models.SCREEN_SHARE, models.SCREEN_SHARE_AUDIO})
 _SPATIAL_LAYERS: Final = {models.LOW: 0, models.MEDIUM: 1, models.HIGH: 2}
 _MAX_QUALITY_LAYERS: Final = 3
+_SCALABLE: Final = {VP9.lower(), AV1.lower()}
 
 
 class RefusedError(Exception):
@@ -451,8 +452,15 @@ def _codec_info(mime: str, cid: str, layers: Iterable[models.VideoLayer]) -> mod
         mime_type=mime,
         cid=cid,
         layers=layers,
-        video_layer_mode=models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM,
+        video_layer_mode=_layer_mode(mime),
     )
+
+
+def _layer_mode(mime: str) -> models.VideoLayer.Mode:
+    """Return how a codec is taken to be published: browsers put the layers of some into one stream."""
+    if mime.lower() in _SCALABLE:
+        return models.VideoLayer.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
+    return models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM
 
 
 def _by_quality(layers: Iterable[models.VideoLayer]) -> list[models.VideoLayer]:
@@ -512,6 +520,7 @@ def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid
         codec = info.codecs.add()
         codec.CopyFrom(_codec_info(mime, "", info.layers))
     codec.mime_type = mime
+    codec.video_layer_mode = _layer_mode(mime)
     codec.mid = mid
     by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
     for layer in (*(info.layers if is_first else ()), *codec.layers):

@@ -6,7 +6,7 @@ from typing import Final
 
 from livekit.protocol import models
 
-from rtp.sdp.codecs import H264, RED
+from rtp.sdp.codecs import AV1, H264, RED, VP9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,13 @@ QUIRKS: Final = (
     Quirk({"browser": "firefox", "os": "android"}, frozenset({H264})),
     # LiveKit's server denies it to this phone.
     Quirk({"device_model": "xiaomi 2201117ti", "os": "android"}, frozenset({H264})),
-    # LiveKit's server sends them none: of Firefox RED is an option that few have turned on, of Safari it is new.
-    Quirk({"browser": "firefox"}, unsent=frozenset({RED}), keep_streams_apart=True),
-    Quirk({"browser": "safari"}, unsent=frozenset({RED})),
+    # LiveKit's server sends neither RED: of Firefox it is an option that few have turned on, of Safari it is new.
+    # Firefox makes no layers within a stream, and LiveKit's clients publish neither VP9 nor AV1 there.
+    Quirk({"browser": "firefox"}, frozenset({VP9, AV1}), frozenset({RED}), keep_streams_apart=True),
+    # AV1 depends on the device there. LiveKit's server denies VP9 from Safari 18.4 on.
+    Quirk({"browser": "safari"}, frozenset({VP9, AV1}), frozenset({RED, AV1})),
 )
-"""Those of LiveKit's server that speak of codecs served here."""
+"""Those of LiveKit's server that speak of codecs, and what its clients know of Firefox."""
 
 
 def unpublished_mimes(client: models.ClientInfo) -> frozenset[str]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from livekit.protocol import models
 from livekit.protocol.models import SubscriptionError, TrackInfo, TrackType
 from livekit.protocol.rtc import (
     AddTrackRequest,
@@ -30,11 +31,12 @@ from triforium.visitor.joining import dual_path, single_path
 
 both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
-VP8, H264, H265 = SEND.video
+VP8, H264, _, _, H265 = SEND.video
 BROWSER = replace(RECEIVE, video=(VP8, H264))
 VP8_ONLY = replace(RECEIVE, video=(VP8,))
 FIREFOX = "&browser=Firefox&os=Linux"
 AUDIO = ["audio/opus", "audio/red", "audio/PCMU", "audio/PCMA"]
+SERVED = ["video/VP8", "video/H264", "video/VP9", "video/AV1", "video/H265", *AUDIO]
 CODEC_UNSUPPORTED = SubscriptionError.SE_CODEC_UNSUPPORTED
 
 
@@ -144,13 +146,24 @@ def mimes(info: TrackInfo) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", ["js-v0", "js-v1", "py-v0", "py-v1"])
-async def test_a_recorded_publisher_of_h264_is_answered_with_what_came_first_then(autojump_clock, layout) -> None:
-    offer = recorded(f"publish-h264.{layout}.client-offer")
+@pytest.mark.parametrize(
+    ("name", "mime", "mode"),
+    [
+        ("h264", "video/H264", models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM),
+        ("vp9", "video/VP9", models.VideoLayer.MULTIPLE_SPATIAL_LAYERS_PER_STREAM),
+        ("av1", "video/AV1", models.VideoLayer.MULTIPLE_SPATIAL_LAYERS_PER_STREAM),
+    ],
+)
+async def test_a_recorded_publisher_is_answered_with_what_came_first_then(
+    autojump_clock, layout, name, mime, mode
+) -> None:
+    offer = recorded(f"publish-{name}.{layout}.client-offer")
     section = video(offer)
-    model = video(recorded(f"publish-h264.{layout}.server-answer")).codecs[0]
+    model = video(recorded(f"publish-{name}.{layout}.server-answer")).codecs[0]
     async with open_house() as house, open_caller(house, "alice") as alice:
-        info = await alice.announce(section.track.track_id, "h264", "vp8")
-        assert (info.mime_type, mimes(info)) == ("", ["video/h264", "video/vp8"])
+        announced = mime.partition("/")[2].lower()
+        info = await alice.announce(section.track.track_id, announced, "vp8")
+        assert (info.mime_type, mimes(info)) == ("", [f"video/{announced}", "video/vp8"])
         (codec,) = video(await alice.describe(offer)).codecs
         assert (codec.mime, codec.payload_type, codec.rtx_payload_type, codec.fmtp) == (
             model.mime,
@@ -159,8 +172,12 @@ async def test_a_recorded_publisher_of_h264_is_answered_with_what_came_first_the
             model.fmtp,
         )
         info = await alice.told_of(info.sid)
-        assert (info.mime_type, mimes(info)) == ("video/H264", ["video/H264", "video/vp8"])
+        assert (info.mime_type, mimes(info)) == (mime, [mime, "video/vp8"])
         assert [codec.mid for codec in info.codecs] == [section.mid, ""]
+        assert [codec.video_layer_mode for codec in info.codecs] == [
+            mode,
+            models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM,
+        ]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +187,9 @@ async def test_a_recorded_publisher_of_h264_is_answered_with_what_came_first_the
         (("h264", "vp8"), "video/H264"),
         (("H264",), "video/H264"),
         ((), "video/VP8"),  # the browser's own order
-        (("vp9", "vp8"), "video/VP8"),
-        (("av1", "h264"), "video/VP8"),  # one that is not served counts as the best that is
+        (("vp9", "vp8"), "video/VP9"),
+        (("av1", "h264"), "video/AV1"),
+        (("h266", "h264"), "video/VP8"),  # one that is not served counts as the best that is
     ],
 )
 async def test_the_answer_names_the_codec_that_was_announced_alone_and_does_so_again(
@@ -187,7 +205,7 @@ async def test_the_answer_names_the_codec_that_was_announced_alone_and_does_so_a
 
 async def test_an_announced_codec_that_is_not_served_is_replaced_at_once_and_named_once(autojump_clock) -> None:
     async with open_house() as house, open_caller(house, "alice") as alice:
-        info = await alice.announce("cam", "vp9", "vp8")
+        info = await alice.announce("cam", "h266", "vp8")
         assert [(codec.mime_type, codec.cid) for codec in info.codecs] == [("video/VP8", "cam")]
 
 
@@ -279,7 +297,7 @@ async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) 
     ):
         join = (await firefox.receive("join")).join
         assert [codec.mime for codec in join.enabled_publish_codecs] == ["video/VP8", "video/H265", *AUDIO]
-        assert [codec.mime for codec in join.room.enabled_codecs] == ["video/VP8", "video/H264", "video/H265", *AUDIO]
+        assert [codec.mime for codec in join.room.enabled_codecs] == SERVED
         info = await firefox.publish("cam", "h264", "vp8")
         assert (info.mime_type, mimes(info)) == ("video/VP8", ["video/VP8"])
         (section,) = firefox.publisher.transceivers
@@ -293,9 +311,4 @@ async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) 
 async def test_others_may_publish_all_that_is_served(autojump_clock) -> None:
     async with open_house() as house, open_caller(house, "alice") as alice:
         join = (await alice.receive("join")).join
-        assert [codec.mime for codec in join.enabled_publish_codecs] == [
-            "video/VP8",
-            "video/H264",
-            "video/H265",
-            *AUDIO,
-        ]
+        assert [codec.mime for codec in join.enabled_publish_codecs] == SERVED

@@ -1,5 +1,6 @@
 """WHIP on a network in memory: what a peer without LiveKit's signalling can do, and what becomes of it."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -271,7 +272,7 @@ VIDEO = OFFER[OFFER.index("m=video") :]
         (OFFER.replace("a=rtcp-mux\r\n", ""), 400, "rtcp-mux"),
         (OFFER.replace("a=setup:actpass", "a=setup:passive"), 400, "DTLS server"),
         (OFFER.replace("a=sendonly", "a=recvonly"), 400, "sends nothing"),
-        (OFFER.replace("VP8/90000", "XY/90000").replace("H264/90000", "XY/90000"), 406, "no codec"),
+        (re.sub("(VP8|H264|VP9|AV1)/90000", "XY/90000", OFFER), 406, "no codec"),
         (OFFER + "m=text 9 RTP/AVP 98\r\na=mid:9\r\n", 406, "neither audio nor video"),
         (OFFER + "".join(VIDEO.replace("a=mid:1\r\n", f"a=mid:{mid}\r\n") for mid in range(2, 130)), 400, "BUNDLE"),
         (OFFER + "m=audio 0 RTP/AVP 0\r\n" * 300, 400, "256"),

@@ -6,18 +6,19 @@ from livekit.protocol.models import ClientInfo
 from sfu.room.quirks import shares_streams, unpublished_mimes, unsent_mimes
 
 NO_H264 = frozenset({"video/H264"})
+NO_LAYERS = frozenset({"video/VP9", "video/AV1"})
 
 
 @pytest.mark.parametrize(
     ("client", "unpublished"),
     [
-        (ClientInfo(sdk="JS", browser="Firefox", os="Linux"), NO_H264),
-        (ClientInfo(sdk="JS", browser="Firefox", os="Android"), NO_H264),
+        (ClientInfo(sdk="JS", browser="Firefox", os="Linux"), NO_H264 | NO_LAYERS),
+        (ClientInfo(sdk="JS", browser="Firefox", os="Android"), NO_H264 | NO_LAYERS),
         (ClientInfo(sdk="ANDROID", device_model="Xiaomi 2201117TI", os="Android"), NO_H264),
         (ClientInfo(sdk="ANDROID", device_model="XIAOMI 2201117ti", os="android"), NO_H264),
-        (ClientInfo(sdk="JS", browser="Firefox", os="Windows"), frozenset()),
+        (ClientInfo(sdk="JS", browser="Firefox", os="Windows"), NO_LAYERS),
         (ClientInfo(sdk="JS", browser="Chrome", os="Linux"), frozenset()),
-        (ClientInfo(sdk="JS", browser="Safari", os="macOS"), frozenset()),
+        (ClientInfo(sdk="JS", browser="Safari", os="macOS"), NO_LAYERS),
         (ClientInfo(sdk="ANDROID", device_model="Xiaomi 14", os="Android"), frozenset()),
         (ClientInfo(sdk="PYTHON", os="Linux"), frozenset()),
         (ClientInfo(), frozenset()),
@@ -27,9 +28,12 @@ def test_a_client_is_known_by_all_that_a_row_says_in_any_case(client: ClientInfo
     assert unpublished_mimes(client) == unpublished
 
 
-@pytest.mark.parametrize("browser", ["Firefox", "firefox", "Safari"])
-def test_redundant_audio_is_not_sent_to_browsers_that_had_better_not_get_it(browser: str) -> None:
-    assert unsent_mimes(ClientInfo(sdk="JS", browser=browser, os="macOS")) == {"audio/red"}
+@pytest.mark.parametrize(
+    ("browser", "unsent"),
+    [("Firefox", {"audio/red"}), ("firefox", {"audio/red"}), ("Safari", {"audio/red", "video/AV1"})],
+)
+def test_browsers_are_not_sent_what_they_had_better_not_get(browser: str, unsent: set[str]) -> None:
+    assert unsent_mimes(ClientInfo(sdk="JS", browser=browser, os="macOS")) == unsent
 
 
 def test_others_are_sent_whatever_they_know() -> None:
