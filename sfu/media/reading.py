@@ -45,7 +45,8 @@ class PayloadReader:
         self.frame_rate = FrameRate(clock_rate)
         self._vp8 = Vp8Source()
         self._mime = mime
-        self._descriptor_id = descriptor_id
+        # Of other codecs, whose layers are told elsewhere, it would cost room and time in each packet to each subscriber.
+        self._descriptor_id = descriptor_id if mime in {VP9, AV1} else None
         self._told = self.frames.scalability
 
     def read(self, packet: bytes, header: RtpHeader, end: int) -> Reading:
