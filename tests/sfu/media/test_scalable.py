@@ -13,6 +13,7 @@ from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Ssrc
 from sfu.media.downtrack import DownTrack
 from sfu.media.layers import TrackLayers
+from sfu.media.reading import PayloadReader
 from sfu.media.receiver import Receiver
 from sfu.media.selecting import NO_LIMIT, LayerLimit
 from sfu.media.simulcast import Quality, Wish
@@ -173,6 +174,13 @@ async def test_who_has_not_agreed_to_the_descriptor_does_not_get_it() -> None:
     watched = Watched("vp9", descriptor=False)
     watched.play()
     assert all(len(each.extensions) == 8 for each in watched.sent)
+
+
+@pytest.mark.parametrize(("mime", "is_read"), [("video/AV1", True), ("video/H264", False)])
+def test_the_descriptor_is_read_of_codecs_whose_layers_it_tells(mime: str, *, is_read: bool) -> None:
+    packet = recording("av1")[0].packet
+    reading = PayloadReader(mime, 90_000, DESCRIPTOR_ID).read(packet, parse_header(packet), len(packet))
+    assert (reading.frame is not None) == is_read
 
 
 async def test_fewer_layers_come_in_the_middle_and_what_is_lost_is_sent_again_as_it_was() -> None:
