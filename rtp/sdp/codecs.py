@@ -27,6 +27,10 @@ H265: Final = "video/H265"
 PCMU: Final = "audio/PCMU"
 PCMA: Final = "audio/PCMA"
 
+DESCRIBED: Final = frozenset({VP9, AV1})
+"""Codecs with layers within a stream for which the dependency descriptor is wanted. VP8 tells its own, but does not do
+so any more, nor number its pictures, where a browser may send the descriptor instead."""
+
 _SPELLINGS: Final = {
     mime.lower(): mime
     for mime in (

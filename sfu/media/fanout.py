@@ -262,8 +262,6 @@ class FanOut:
                 number += row.sequence_offset
                 stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
                 kind = end | row.payload_type
-                if descriptor is not None and described is not None:
-                    row.last_frame_number = (descriptor.frame_number + row.frame_offset) & 0xFFFF
                 if numbers is not None and descriptor is not None and described is not None:
                     header = pack(_VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc)
                     data = descriptor.renumbered(row.frame_offset, targets)
@@ -286,6 +284,8 @@ class FanOut:
                     row.last_timestamp = stamp
                     if ids is not None:
                         row.last_vp8 = ids
+                    if descriptor is not None and described is not None:
+                        row.last_frame_number = (descriptor.frame_number + row.frame_offset) & 0xFFFF
             except SrtpSendError:
                 row.refused += 1  # overtaken by more packets than SRTP keeps books on: nobody waits for it any more
             except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own

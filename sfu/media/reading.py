@@ -7,7 +7,7 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension
 from rtp.packet import RtpHeader
 from rtp.payload import av1, h264, h265, vp8
-from rtp.sdp.codecs import AV1, H264, H265, VP9
+from rtp.sdp.codecs import AV1, DESCRIBED, H264, H265, VP9
 from sfu.media.fanout import MAX_PAYLOAD_BYTES
 from sfu.media.frame_rate import FrameRate
 from sfu.media.frames import FrameFacts, FrameReader
@@ -46,7 +46,7 @@ class PayloadReader:
         self._vp8 = Vp8Source()
         self._mime = mime
         # Of other codecs, whose layers are told elsewhere, it would cost room and time in each packet to each subscriber.
-        self._descriptor_id = descriptor_id if mime in {VP9, AV1} else None
+        self._descriptor_id = descriptor_id if mime in DESCRIBED else None
         self._told = self.frames.scalability
 
     def read(self, packet: bytes, header: RtpHeader, end: int) -> Reading:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from livekit.protocol import models, rtc
 
 from rtp.extensions import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC
-from rtp.sdp.codecs import AV1, OPUS, RED, VP9, Codec, MediaKind, carried_by_red, prefer
+from rtp.sdp.codecs import DESCRIBED, OPUS, RED, Codec, MediaKind, carried_by_red, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid, Rid
 from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
@@ -34,7 +34,7 @@ _SOURCE_LETTERS: Final = {
 _SCREEN_SOURCES: Final = frozenset({models.SCREEN_SHARE, models.SCREEN_SHARE_AUDIO})
 _SPATIAL_LAYERS: Final = {models.LOW: 0, models.MEDIUM: 1, models.HIGH: 2}
 _MAX_QUALITY_LAYERS: Final = 3
-_SCALABLE: Final = {VP9.lower(), AV1.lower()}
+_SCALABLE: Final = {mime.lower() for mime in DESCRIBED}
 
 
 class RefusedError(Exception):
@@ -214,7 +214,8 @@ class Publisher:
         """Choose, between an offer and its answer, the codec of each track.
 
         It gets the one that was announced, or that it has already, and no other: a browser whose encoder fails would
-        go on in the next, which nobody was told of. Opus comes in RED, if the track may have that.
+        go on in the next, which nobody was told of. Opus comes in RED, if the track may have that; and the dependency
+        descriptor with what it is wanted for.
         """
         for transceiver in self._sending():
             known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
@@ -227,6 +228,9 @@ class Publisher:
             else:
                 transceiver.codecs = _chosen(transceiver.codecs, (), has_red=False)
                 transceiver.opus_fmtp = ""
+            if DESCRIBED.isdisjoint(codec.mime for codec in transceiver.codecs):
+                agreed = transceiver.extensions.items()
+                transceiver.extensions = {uri: number for uri, number in agreed if uri != DEPENDENCY_DESCRIPTOR}
 
     def follow_description(self) -> None:
         """Publish and unpublish as the last description says; also once an announcement has come late."""

@@ -20,6 +20,7 @@ from livekit.protocol.rtc import (
     UpdateSubscription,
 )
 
+from rtp.extensions import DEPENDENCY_DESCRIPTOR
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction, Section, Setup, read_description
 from rtp.sdp.transceiver import Capabilities
@@ -164,7 +165,9 @@ async def test_a_recorded_publisher_is_answered_with_what_came_first_then(
         announced = mime.partition("/")[2].lower()
         info = await alice.announce(section.track.track_id, announced, "vp8")
         assert (info.mime_type, mimes(info)) == ("", [f"video/{announced}", "video/vp8"])
-        (codec,) = video(await alice.describe(offer)).codecs
+        answered = video(await alice.describe(offer))
+        (codec,) = answered.codecs
+        assert (DEPENDENCY_DESCRIPTOR in answered.extensions) is (name != "h264")
         assert (codec.mime, codec.payload_type, codec.rtx_payload_type, codec.fmtp) == (
             model.mime,
             model.payload_type,

@@ -197,6 +197,16 @@ async def test_fewer_layers_come_in_the_middle_and_what_is_lost_is_sent_again_as
     assert watched.stream.keyframes.next_timeout() is not None, "more spatial layers take a key picture"
 
 
+async def test_a_packet_that_comes_late_does_not_turn_frame_numbers_back() -> None:
+    in_order, late = Watched("vp9"), Watched("vp9")
+    in_order.play(30)
+    packets = [next(late.packets) for _ in range(30)]
+    late.packets = iter([*packets[:5], *packets[6:], packets[5]])
+    late.play()
+    assert late.down_track.row.last_sequence == in_order.down_track.row.last_sequence
+    assert late.down_track.row.last_frame_number == in_order.down_track.row.last_frame_number
+
+
 async def test_a_subscribers_wish_chooses_layers_by_the_sizes_that_the_stream_tells() -> None:
     watched = Watched("vp9")
     watched.play(5)
