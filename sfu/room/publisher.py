@@ -10,15 +10,24 @@ from livekit.protocol import models, rtc
 from rtp.extensions import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC
 from rtp.sdp.codecs import DESCRIBED, OPUS, RED, Codec, MediaKind, carried_by_red, prefer
 from rtp.sdp.transceiver import Transceiver
-from rtp.units import Mid, Rid
+from rtp.units import Mid
 from sfu.media.capabilities import TRANSPORT_CC_FEEDBACK
-from sfu.media.layers import RID_LAYERS, TrackLayers
+from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.totals import Totals
 from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
 from sfu.room.peer import Peer, encoding_name, incoming_section
+from sfu.room.track_info import (
+    SCREEN_SOURCES,
+    announce_codec,
+    by_quality,
+    describe_media,
+    enabled_mime,
+    new_track_info,
+    source_name,
+)
 
 MAX_PENDING_TRACKS: Final = 20
 """Announced, and without media yet."""
@@ -31,10 +40,6 @@ _SOURCE_LETTERS: Final = {
     models.SCREEN_SHARE: "S",
     models.SCREEN_SHARE_AUDIO: "s",
 }
-_SCREEN_SOURCES: Final = frozenset({models.SCREEN_SHARE, models.SCREEN_SHARE_AUDIO})
-_SPATIAL_LAYERS: Final = {models.LOW: 0, models.MEDIUM: 1, models.HIGH: 2}
-_MAX_QUALITY_LAYERS: Final = 3
-_SCALABLE: Final = {mime.lower() for mime in DESCRIBED}
 
 
 class RefusedError(Exception):
@@ -133,7 +138,7 @@ class Publisher:
         Raises:
             RefusedError: the participant may not publish it, or it is of no kind that we know, or there are too many.
         """
-        source = _source_name(request.source)
+        source = source_name(request.source)
         if not grant.may_publish_source(source):
             raise RefusedError(rtc.RequestResponse.NOT_ALLOWED, f"not allowed to publish a track from {source}")
         if request.type not in _KINDS:
@@ -147,7 +152,7 @@ class Publisher:
         if len(self._pending) >= MAX_PENDING_TRACKS:
             raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "too many tracks without media")
         self._taken_back.discard(request.cid)
-        info = _track_info(request, self._new_sid(request), self._enabled(request))
+        info = new_track_info(request, self._new_sid(request), self._enabled(request))
         self._pending[request.cid] = PendingTrack(
             request.cid,
             frozenset(codec.cid for codec in request.simulcast_codecs if codec.cid),
@@ -168,9 +173,9 @@ class Publisher:
         info, enabled = publication.info, self._enabled(request)
         mimes = []
         for codec in request.simulcast_codecs:
-            mime = _enabled_mime(codec.codec, enabled, is_audio=False)
+            mime = enabled_mime(codec.codec, enabled, is_audio=False)
             if not publication.media.comes_in(mime):
-                _announce_codec(info, mime, codec, _by_quality(codec.layers or request.layers))
+                announce_codec(info, mime, codec, by_quality(codec.layers or request.layers))
                 mimes.append(mime)
         if mimes:
             cids = frozenset(codec.cid for codec in request.simulcast_codecs)
@@ -337,11 +342,11 @@ class Publisher:
         codec, opus = transceiver.codecs[0], _opus(transceiver.codecs)
         names = map(encoding_name, transceiver.remote_track.encodings)
         rids = tuple(name for name in names if name is not None)
-        _describe_media(pending.info, mid, codec.mime, rids, is_first=pending.publication is None)
+        describe_media(pending.info, mid, codec.mime, rids, is_first=pending.publication is None)
         layers = TrackLayers(
             rids,
             [(layer.width, layer.height) for layer in pending.info.layers],
-            is_screen_share=pending.info.source in _SCREEN_SOURCES,
+            is_screen_share=pending.info.source in SCREEN_SOURCES,
         )
         return Receiver(
             codec,
@@ -395,86 +400,11 @@ class Publisher:
 
 
 def _allows(grant: VideoGrant, info: models.TrackInfo) -> bool:
-    return grant.may_publish_source(_source_name(info.source))
-
-
-def _source_name(source: models.TrackSource) -> str:
-    """Return a source as tokens spell it; what clients may call one that is newer than we are is unknown."""
-    known = source if source in models.TrackSource.values() else models.TrackSource.UNKNOWN
-    return models.TrackSource.Name(known).lower()
+    return grant.may_publish_source(source_name(info.source))
 
 
 def _track_id(transceiver: Transceiver) -> str:
     return transceiver.remote_track.track_id if transceiver.remote_track is not None else ""
-
-
-def _track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequence[str]) -> models.TrackInfo:
-    """Return what a client is told of the track that it announced; `enabled` are the MIME types that it may have."""
-    features = list(request.audio_features)
-    if request.stereo and models.TF_STEREO not in features:
-        features.append(models.TF_STEREO)
-    if request.disable_dtx and models.TF_NO_DTX not in features:
-        features.append(models.TF_NO_DTX)
-    layers = _by_quality(request.layers)
-    is_audio = request.type == models.AUDIO
-    codecs: dict[str, models.SimulcastCodecInfo] = {}
-    for codec in request.simulcast_codecs or (rtc.SimulcastCodec(cid=request.cid),):
-        mime = _enabled_mime(codec.codec, enabled, is_audio=is_audio)
-        # What is named twice, or became so, is the one that was named first.
-        codecs.setdefault(mime.lower(), _codec_info(mime, codec.cid, _by_quality(codec.layers) or layers))
-    return models.TrackInfo(
-        sid=sid,
-        type=request.type,
-        name=request.name,
-        width=request.width,
-        height=request.height,
-        muted=request.muted,
-        simulcast=not is_audio and len(layers) > 1,
-        source=request.source,
-        layers=layers,
-        codecs=codecs.values(),
-        stereo=models.TF_STEREO in features,
-        disable_dtx=models.TF_NO_DTX in features,
-        stream=request.stream or _stream_name(request.source),
-        disable_red=request.disable_red,
-        encryption=request.encryption,
-        audio_features=features,
-        backup_codec_policy=models.SIMULCAST if is_audio else request.backup_codec_policy,
-        packet_trailer_features=request.packet_trailer_features,
-    )
-
-
-def _enabled_mime(name: str, enabled: Sequence[str], *, is_audio: bool) -> str:
-    """Return the MIME type of the codec that a client calls so, or the best that it may have; nothing for no name."""
-    mime = f"{'audio' if is_audio else 'video'}/{name}" if name else ""
-    is_enabled = not mime or not enabled or mime.lower() in {each.lower() for each in enabled}
-    return mime if is_enabled else enabled[0]
-
-
-def _codec_info(mime: str, cid: str, layers: Iterable[models.VideoLayer]) -> models.SimulcastCodecInfo:
-    return models.SimulcastCodecInfo(
-        mime_type=mime,
-        cid=cid,
-        layers=layers,
-        video_layer_mode=_layer_mode(mime),
-    )
-
-
-def _layer_mode(mime: str) -> models.VideoLayer.Mode:
-    """Return how a codec is taken to be published: browsers put the layers of some into one stream."""
-    if mime.lower() in _SCALABLE:
-        return models.VideoLayer.MULTIPLE_SPATIAL_LAYERS_PER_STREAM
-    return models.VideoLayer.ONE_SPATIAL_LAYER_PER_STREAM
-
-
-def _by_quality(layers: Iterable[models.VideoLayer]) -> list[models.VideoLayer]:
-    return sorted(layers, key=lambda layer: layer.quality)
-
-
-def _stream_name(source: models.TrackSource) -> str:
-    if source in _SCREEN_SOURCES:
-        return "screen"
-    return "camera" if source in (models.CAMERA, models.MICROPHONE) else "unknown"
 
 
 def _may_have_red(info: models.TrackInfo) -> bool:
@@ -500,33 +430,3 @@ def _opus_wishes(info: models.TrackInfo) -> str:
     if models.TF_STEREO in info.audio_features:
         wishes += ["stereo=1", "maxaveragebitrate=510000"]
     return ";".join(wishes)
-
-
-def _announce_codec(
-    info: models.TrackInfo, mime: str, codec: rtc.SimulcastCodec, layers: Iterable[models.VideoLayer]
-) -> None:
-    """Add to what others are told of a track that it will come in another codec, which may have been named before."""
-    known = next((each for each in info.codecs if each.mime_type.lower() == mime.lower()), None) or info.codecs.add()
-    known.CopyFrom(_codec_info(mime, codec.cid, list(layers) or known.layers))
-
-
-def _describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid, ...], *, is_first: bool) -> None:
-    """Add to what others are told what the description has settled: the codec, the section and the layers' names.
-
-    The codec need not be one that was announced: a browser that cannot encode those takes another. The one that comes
-    first is that of the track as such.
-    """
-    if is_first:
-        info.mime_type = mime
-        info.mid = mid
-    codec = next((each for each in info.codecs if each.mime_type.lower() in {mime.lower(), ""}), None)
-    if codec is None:
-        codec = info.codecs.add()
-        codec.CopyFrom(_codec_info(mime, "", info.layers))
-    codec.mime_type = mime
-    codec.video_layer_mode = _layer_mode(mime)
-    codec.mid = mid
-    by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
-    for layer in (*(info.layers if is_first else ()), *codec.layers):
-        layer.spatial_layer = _SPATIAL_LAYERS[layer.quality] if len(info.layers) == _MAX_QUALITY_LAYERS else 0
-        layer.rid = by_layer.get(layer.spatial_layer, "")
