@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from rtp.extensions import abs_send_time, serialize_extensions
 from rtp.srtp import SrtpSendError
 from rtp.units import Address, Ssrc
-from sfu.media.extending import row_extensions
+from sfu.media.extending import numbered_extensions, timed_extensions
 from sfu.media.forwarder import Sent
 from sfu.media.frames import FrameFacts
 from sfu.media.packet_numbers import PacketNumbers
@@ -253,19 +252,20 @@ class FanOut:
                     key = identifier, offsets, picture_id, inside, targets, row.frame_offset
                     if (tail := changed.get(key)) is None:
                         body = source if ids is None else shift_ids(source, ids, offsets or UNCHANGED)
-                        block = row_extensions(identifier, now, inside, descriptor, row.frame_offset, targets)
+                        block = timed_extensions(identifier, now, inside, descriptor, row.frame_offset, targets)
                         tail = changed[key] = block + body
                 elif identifier is None:
                     tail = payload
                 elif (tail := tails.get(identifier)) is None:
-                    tail = tails[identifier] = _tail(identifier, payload, now)
+                    tail = tails[identifier] = timed_extensions(identifier, now) + payload
                 number += row.sequence_offset
                 stamp = (timestamp + row.timestamp_offset) & 0xFFFF_FFFF
                 kind = end | row.payload_type
                 if numbers is not None and descriptor is not None and described is not None:
                     header = pack(_VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc)
-                    data = descriptor.renumbered(row.frame_offset, targets)
-                    header += numbers.block_with(described, data, _HEADER_BYTES + len(tail), now)
+                    header += numbered_extensions(
+                        numbers, len(tail), now, described, descriptor, row.frame_offset, targets
+                    )
                 elif numbers is not None:
                     element = numbers.element(_NUMBERED_BYTES + len(tail), now)
                     header = pack_numbered(
@@ -290,8 +290,3 @@ class FanOut:
                 row.refused += 1  # overtaken by more packets than SRTP keeps books on: nobody waits for it any more
             except Exception as error:  # noqa: BLE001 - the fence round each row: a subscriber's fault is its own
                 row.owner.fail(error)
-
-
-def _tail(identifier: int | None, payload: bytes, now: float) -> bytes:
-    """Make what follows the fixed header, once for all rows whose peers gave abs-send-time the same id."""
-    return payload if identifier is None else serialize_extensions([(identifier, abs_send_time(now))]) + payload

@@ -17,14 +17,11 @@ from rtp.payload.dependency_descriptor import DependencyDescriptor
 from rtp.payload.rtx import rtx_payload
 from rtp.serial import unwrap
 from rtp.units import Ssrc
-from sfu.media.extending import row_extensions
+from sfu.media.extending import numbered_extensions, timed_extensions
 from sfu.media.frames import FrameFacts
-from sfu.media.packet_numbers import BLOCK_BYTES, PacketNumbers
+from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.selecting import LayerSelector, Placed
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
-
-_HEADER_BYTES: Final = 12
-_NUMBERED_BYTES: Final = _HEADER_BYTES + BLOCK_BYTES  # a header with a transport-wide number (RFC 3550 §5.1)
 
 MAX_RESENDS: Final = 3
 """Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
@@ -131,7 +128,9 @@ class Resend(Generic[_FactsT]):
             ssrc=ssrc,
             payload=payload,
             marker=self._marker(),
-            extensions=self._extensions(now) if numbers is None else self._numbered_block(numbers, len(payload), now),
+            extensions=self._extensions(now)
+            if numbers is None
+            else numbered_extensions(numbers, len(payload), now, *self._described()),
         )
 
     def _timestamp(self) -> int:
@@ -145,24 +144,14 @@ class Resend(Generic[_FactsT]):
     def _marker(self) -> bool:
         return self.facts.marker if self.placed is None else self.placed.marker
 
-    def _targets(self) -> int | None:
-        return None if self.placed is None else self.placed.targets
-
-    def _descriptor(self) -> DependencyDescriptor | None:
-        return None if self.facts.frame is None else self.facts.frame.descriptor
-
-    def _numbered_block(self, numbers: PacketNumbers, size: int, now: float) -> bytes:
-        descriptor, identifier = self._descriptor(), self.run.descriptor_id
-        if descriptor is None or identifier is None:
-            return numbers.block(_NUMBERED_BYTES + size, now)
-        data = descriptor.renumbered(self.run.frame_offset, self._targets())
-        return numbers.block_with(identifier, data, _HEADER_BYTES + size, now)
-
     def _extensions(self, sent_at: float) -> bytes:
-        run = self.run
-        return row_extensions(
-            run.abs_send_time_id, sent_at, run.descriptor_id, self._descriptor(), run.frame_offset, self._targets()
-        )
+        return timed_extensions(self.run.abs_send_time_id, sent_at, *self._described())
+
+    def _described(self) -> tuple[int | None, DependencyDescriptor | None, int, int | None]:
+        """Return the descriptor's id, itself, and how it is changed."""
+        descriptor = None if self.facts.frame is None else self.facts.frame.descriptor
+        targets = None if self.placed is None else self.placed.targets
+        return self.run.descriptor_id, descriptor, self.run.frame_offset, targets
 
 
 @dataclass(frozen=True, slots=True)
