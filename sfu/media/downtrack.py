@@ -9,20 +9,19 @@ from rtp.nack import DEFAULT_ROUND_TRIP_SECONDS
 from rtp.reception import SenderClock
 from rtp.rtcp.reports import ReportBlock
 from rtp.sdp.codecs import MediaKind
-from rtp.srtp import SrtpSendError
 from rtp.units import Ssrc
 from sfu.media.allocator import Demand, Rung
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
 from sfu.media.layers import TrackLayers
 from sfu.media.packet_numbers import PacketNumbers
-from sfu.media.padding import padding_packet
 from sfu.media.quality import Counts
-from sfu.media.resending import Resend, Resender, ResendStatistics, Run
+from sfu.media.repairing import Repair
+from sfu.media.resending import ResendStatistics
 from sfu.media.selecting import NO_LIMIT, LayerLimit
 from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer, wished_limit
 from sfu.media.splicing import StreamSplicer
 from sfu.media.totals import Totals
-from sfu.media.vp8_munger import UNCHANGED, Vp8Munger
+from sfu.media.vp8_munger import Vp8Munger
 from sfu.transport.connection import PeerConnection
 
 
@@ -144,10 +143,9 @@ class DownTrack:
         first_rtx_sequence: int = 0,
         outlives: bool = False,
     ) -> None:
-        assert first_rtx_sequence < 1 << 15, "a receiver that joins after a wrap cannot guess the roll-over counter"
         self.ssrc = ssrc
-        self.rtx_ssrc = rtx_ssrc
         self.row = Row(self, ssrc)
+        self._repair = Repair(self.row, rtx_ssrc, first_sequence=first_rtx_sequence)
         self.source = source
         self._idle = source if outlives else None
         self._connection = connection
@@ -163,11 +161,13 @@ class DownTrack:
         self._report: ReportBlock | None = None
         self.reports = 0
         self._round_trip: float | None = None
-        self._resender: Resender[PacketFacts] = Resender()
-        self._rtx_payload_type: int | None = None
-        self._rtx_sequence = first_rtx_sequence
         source.attach(self)
         self.transport_changed()
+
+    @property
+    def rtx_ssrc(self) -> Ssrc | None:
+        """What is lost is sent again on this, if the subscriber agrees to it."""
+        return self._repair.ssrc
 
     @property
     def bound(self) -> bool:
@@ -213,14 +213,11 @@ class DownTrack:
         Transport-wide ones are for those who take retransmissions on a stream for that: what is sent again on its own
         SSRC must be what it was to the last byte (RFC 7714 §8.1).
         """
-        assert numbers is None or (rtx_payload_type is not None and self.rtx_ssrc is not None), "it could not be resent"
         self.row.payload_type = payload_type
         self.row.abs_send_time_id = abs_send_time_id
         self.row.numbers = numbers
         self.row.descriptor_id = descriptor_id
-        self._rtx_payload_type = rtx_payload_type
-        if self.row.epoch != NO_EPOCH:  # what was sent until now is sent again as it was
-            self._begin_run(self.row.last_sequence + 1)
+        self._repair.bind(rtx_payload_type)
         self.set_pause(Pause.UNBOUND, paused=False)
 
     def transport_changed(self) -> None:
@@ -290,23 +287,7 @@ class DownTrack:
 
         That it lacks bandwidth is no reason not to: else it would never be known that there is some again.
         """
-        if self._rtx_payload_type is None or self.rtx_ssrc is None or self._pauses - {Pause.BANDWIDTH}:
-            return 0
-        sent = 0
-        while sent < size:
-            packet = padding_packet(
-                self.rtx_ssrc,
-                payload_type=self._rtx_payload_type,
-                sequence=self._rtx_sequence,
-                timestamp=self.row.last_timestamp,
-                now=now,
-                numbers=self.row.numbers,
-                abs_send_time_id=self.row.abs_send_time_id,
-            )
-            self._rtx_sequence += 1
-            self._send_uncounted(packet, now)
-            sent += len(packet)
-        return sent
+        return 0 if self._pauses - {Pause.BANDWIDTH} else self._repair.pad(size, now)
 
     def set_source(self, source: Source | None) -> None:
         """Go on with another track, from a place on where a decoder can start, or with none.
@@ -320,7 +301,7 @@ class DownTrack:
         self.row.pause()
         self._layer = None
         self._splicer.forget_source(clock_rate=self.source.clock_rate)
-        self._resender = Resender()
+        self._repair.forget()
         self.source.attach(self)
         self.set_wish(self._wish)
         self.set_pause(Pause.IDLE, paused=source is None)
@@ -374,7 +355,7 @@ class DownTrack:
         self.row.splice(facts, splice.sequence_offset, splice.timestamp_offset, self._munger.offsets)
         self._layer = facts.layer
         self.source.demand_changed()
-        self._begin_run(facts.sequence + splice.sequence_offset)
+        self._repair.begin_run(facts.sequence + splice.sequence_offset)
         return True
 
     def limit_layers(self, limit: LayerLimit) -> None:
@@ -390,11 +371,11 @@ class DownTrack:
         """The subscriber's decoder cannot go on (PLI or FIR)."""
         wanted = self.row.target if self._layer is None else self._layer
         if self.is_sending and self.source.request_keyframe(wanted):
-            self._resender.hold()
+            self._repair.hold()
 
     def keyframe_came(self) -> None:
         """The source has a key frame, from which the subscriber's decoder can go on if it is on that source."""
-        self._resender.release()
+        self._repair.release()
         if self._lacks_spatial_layers():  # they begin with the key frame's first packet, which was lost
             self.source.request_keyframe(self.row.target)
 
@@ -402,16 +383,12 @@ class DownTrack:
         """Send again what the subscriber misses: 16-bit numbers, as sent. Return how many not for the first time."""
         if not self._pauses.isdisjoint(_UNREACHABLE):
             return 0
-        before = self._resender.repeated
-        for resend in self._resender.answer(
+        return self._repair.resend(
             sequences,
-            highest=self.row.last_sequence,
             now=now,
             round_trip_seconds=DEFAULT_ROUND_TRIP_SECONDS if self._round_trip is None else self._round_trip,
             find=self.source.find if self._allowance is None else self._find_current,
-        ):
-            self._send_again(resend, now)
-        return self._resender.repeated - before
+        )
 
     def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> None:
         """Note what the subscriber says of what it got."""
@@ -465,7 +442,7 @@ class DownTrack:
             packets_lost=self._report.packets_lost if self._report else 0,
             jitter=self._report.jitter if self._report else 0,
             round_trip_seconds=self._round_trip,
-            resends=self._resender.statistics(),
+            resends=self._repair.statistics(),
         )
 
     def _select(self) -> None:
@@ -474,47 +451,12 @@ class DownTrack:
         wished = wished_limit(self._wish, layers.within, layers.temporal_layers, layers.frame_rate)
         limit = LayerLimit(min(wished.spatial, allowed.spatial), min(wished.temporal, allowed.temporal))
         if limit != self.row.limit and self.row.select(limit):
-            self._begin_run(self.row.last_sequence + 1)
+            self._repair.begin_run(self.row.last_sequence + 1)
 
     def _lacks_spatial_layers(self) -> bool:
         """Whether more of the source could be sent from its next key frame on."""
         selector = self.row.selector
         return self.row.epoch != NO_EPOCH and selector is not None and selector.spatial < self.row.limit.spatial
-
-    def _begin_run(self, first: int) -> None:
-        """Note how packets are sent from this number on."""
-        row = self.row
-        self._resender.begin(
-            Run(
-                first,
-                row.epoch,
-                row.sequence_offset,
-                row.timestamp_offset,
-                row.payload_type,
-                row.abs_send_time_id,
-                row.vp8 or UNCHANGED,
-                numbered=row.numbers is not None,
-                selector=row.selector,
-                descriptor_id=row.descriptor_id,
-                frame_offset=row.frame_offset,
-            )
-        )
-
-    def _send_again(self, resend: Resend[PacketFacts], now: float) -> None:
-        if self.rtx_ssrc is None or self._rtx_payload_type is None:
-            if resend.run.numbered:
-                return  # the peer agreed to a stream for these once, and has taken that back
-            packet = resend.serialize(self.ssrc)
-        else:
-            packet = resend.serialize_rtx(
-                self.rtx_ssrc,
-                payload_type=self._rtx_payload_type,
-                sequence=self._rtx_sequence,
-                now=now,
-                numbers=self.row.numbers,
-            )
-            self._rtx_sequence += 1
-        self._send_uncounted(packet, now)
 
     def _find_current(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
         """Find a packet to send again, while there is little bandwidth: of what is being sent, and of nothing else."""
@@ -524,18 +466,6 @@ class DownTrack:
         self.source.demand_changed()
         if self.limiter is not None:
             self.limiter.wake()
-
-    def _send_uncounted(self, packet: bytes, now: float) -> None:
-        """Send a packet that the row knows nothing of."""
-        protect, queue = self.row.protect, self.row.queue
-        assert protect is not None, "the connection is up"
-        assert queue is not None, "and leads somewhere"
-        if self.row.count is not None and self.row.numbers is None:
-            self.row.count(len(packet), now)
-        try:
-            queue((protect(packet), self.row.remote))
-        except SrtpSendError:
-            self.row.refused += 1  # overtaken by more packets than SRTP keeps books on
 
 
 def for_each_down_track(down_tracks: Iterable[DownTrack], step: Callable[[DownTrack], None]) -> None:
