@@ -167,8 +167,9 @@ class DataTracks:
         return (
             track
             for publisher, tracks in self._published.items()
+            if tracks and publisher != reader.sid
             for track in tracks.values()
-            if publisher != reader.sid and not track.publisher.grant.hidden
+            if not track.publisher.grant.hidden
         )
 
     def _withdraw(self, track: DataTrack) -> None:

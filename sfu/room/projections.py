@@ -155,7 +155,6 @@ def participant_info(participant: "Participant") -> models.ParticipantInfo:
 
 def room_info(room: "Room") -> models.Room:
     """Return the room with its counts as of now; dependent participants do not count."""
-    people = room.participants.values()
     return models.Room(
         sid=room.sid,
         name=room.name,
@@ -167,9 +166,9 @@ def room_info(room: "Room") -> models.Room:
         creation_time_ms=int(room.created_at * 1000),
         turn_password=room.secret,
         enabled_codecs=_named(capabilities.RECEIVE),
-        num_participants=sum(not person.claims.is_dependent for person in people),
-        num_publishers=sum(person.is_publisher for person in people),
-        active_recording=any(person.grant.recorder for person in people),
+        num_participants=len(room.headcount.independent),
+        num_publishers=len(room.headcount.publishers),
+        active_recording=bool(room.headcount.recorders),
     )
 
 
@@ -200,11 +199,10 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
     """Return the first message of a session."""
     grant = participant.claims.video or VideoGrant()
     info = participant_info(participant)
-    return rtc.SignalResponse(
+    response = rtc.SignalResponse(
         join=rtc.JoinResponse(
             room=room_info(room),
             participant=info,
-            other_participants=_others(room, participant),
             server_version=COMPATIBLE_VERSION,
             server_info=server_info(room.environment.node_id),
             subscriber_primary=participant.subscriber_is_primary,
@@ -215,3 +213,6 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
             fast_publish=grant.may_publish,
         )
     )
+    # A message is copied into the one around it, and these are most of it: they go where they belong at once.
+    response.join.other_participants.extend(_others(room, participant))
+    return response

@@ -23,6 +23,7 @@ from sfu.room.events import (
     TrackPublished,
     TrackUnpublished,
 )
+from sfu.room.headcount import Headcount
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_moved, room_update
@@ -53,6 +54,7 @@ class Room:
         self.secret = environment.random.randbytes(24).hex()
         self.created_at = environment.wall()
         self.participants: dict[Identity, Participant] = {}
+        self.headcount = Headcount()
         self.close_reason: CloseReason | None = None
         self.news = ParticipantNews(self)
         self.data = RoomData(self, environment.data, environment.random)
@@ -137,14 +139,14 @@ class Room:
         self.environment.limits.check_profile(claims.name, claims.metadata, claims.attributes)
         self.make_place_for(claims)
         participant = Participant(self, self.environment, joining, sink)
-        self.participants[participant.identity] = participant  # no await since the check: no race
+        self._enter(participant)  # no await since the check: no race
         has_joined = False
         try:
             participant.join(joining)
             has_joined = True
         finally:
             if not has_joined:  # nobody has heard of it, and nobody shall
-                del self.participants[participant.identity]
+                self._forget(participant)
                 participant.close(CloseReason.JOIN_FAILED)
                 participant.leave()
         self._settle(participant)
@@ -177,13 +179,14 @@ class Room:
         has_arrived = False
         try:
             participant.arrive(self, claims)
+            self._enter(participant)
             participant.tell(room_moved(self, participant))
             has_arrived = True
         finally:
             if not has_arrived:  # no room has it, and nobody else would close its connections
+                self._forget(participant)
                 participant.close(CloseReason.UNKNOWN)
                 participant.leave()
-        self.participants[participant.identity] = participant
         self._settle(participant)
         if participant.has_been_active:
             self.environment.tell(ParticipantJoined(self, participant))
@@ -217,10 +220,18 @@ class Room:
             participant.leave(silently=silently)
         self._see_off(participant, publications, media_goes_on=participant.stands_for is not None)
 
-    def _see_off(self, participant: Participant, publications: list[Publication], *, media_goes_on: bool) -> None:
-        """Forget somebody who has gone, and tell of it."""
+    def _enter(self, participant: Participant) -> None:
+        self.participants[participant.identity] = participant
+        self.headcount.note(participant)
+
+    def _forget(self, participant: Participant) -> None:
         if self.participants.get(participant.identity) is participant:  # it may have been replaced
             del self.participants[participant.identity]
+            self.headcount.forget(participant.identity)
+
+    def _see_off(self, participant: Participant, publications: list[Publication], *, media_goes_on: bool) -> None:
+        """Forget somebody who has gone, and tell of it."""
+        self._forget(participant)
         self._left_at = trio.current_time()
         self._people_changed.set()
         self.news.changed(participant)
@@ -372,10 +383,8 @@ class Room:
 
     def _check_has_place_for(self, identity: Identity) -> None:
         limit = self.settings.max_participants
-        if not limit:
-            return
-        others = [each for each in self.participants.values() if each.identity != identity]
-        if sum(not each.claims.is_dependent for each in others) >= limit:
+        present = self.headcount.independent
+        if limit and len(present) - (identity in present) >= limit:
             raise RoomFullError(f"{self.name} has its {limit} participants")
 
     def _tell_room(self) -> None:
@@ -405,7 +414,7 @@ class Room:
 
     def _empty_until(self) -> float:
         """Say when the room closes if nobody comes; agents, recorders and the like keep none open."""
-        if self._holds or any(not person.claims.is_dependent for person in self.participants.values()):
+        if self._holds or self.headcount.independent:
             return float("inf")
         if self._was_used and self._left_at is not None:
             return self._left_at + self.settings.departure_timeout_seconds

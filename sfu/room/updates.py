@@ -32,6 +32,8 @@ class ParticipantNews:
         """Tell everybody what has become of `participant`: at once, or with the next flush."""
         participant.version += 1
         participant.changes.notify()
+        if not participant.has_left:
+            self._room.headcount.note(participant)
         participant.news = info = participant_info(participant)
         self._note_departure(participant, info)
         if participant.is_hidden:
