@@ -35,28 +35,26 @@ class Media:
     """One publishes ("video" or "audio"), all others subscribe; everybody has two connections.
 
     Of every `checked_every` subscribers one looks at what it gets; the kernel counts what the others get. `bystanders`
-    are in other rooms and do nothing.
+    are in other rooms and do nothing. `feedback` names how subscribers tell what they can receive.
     """
 
     kind: str
     subscribers: int
     checked_every: int = 1
     bystanders: int = 0
+    feedback: str = "PLENTY"
 
     def measure(self) -> dict[str, float]:
         """Return what a packet costs, how long it takes, and whether the load was what it should be."""
-        with (
-            start_server() as (server, url),
-            run("visitors", url, "bystander") as bystanders,
-            run("visitors", url, "publisher") as publisher,
-            run("visitors", url, "subscriber") as subscribers,
-        ):
+        with start_call() as call, run("visitors", call.url, "bystander") as bystanders:
             for number in range(self.bystanders // BYSTANDERS_IN_A_ROOM):
                 bystanders.ask(do="join", count=BYSTANDERS_IN_A_ROOM, at_once=True, room=f"idle-{number}")
-            publisher.ask(do="join", count=1)
-            subscribers.ask(do="join", count=self.subscribers, checked_every=self.checked_every)
-            publisher.ask(do="publish", kind=self.kind)
-            return watch_media(server, publisher, subscribers, [bystanders])
+            call.publisher.ask(do="join", count=1)
+            call.subscribers.ask(
+                do="join", count=self.subscribers, checked_every=self.checked_every, feedback=self.feedback
+            )
+            call.publisher.ask(do="publish", kind=self.kind)
+            return call.watch([bystanders])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +65,13 @@ class Layers:
 
     def measure(self) -> dict[str, float]:
         """Return the figures of the second, and what a packet costs then beside what it cost at first."""
-        with (
-            start_server() as (server, url),
-            run("visitors", url, "publisher") as publisher,
-            run("visitors", url, "subscriber") as subscribers,
-        ):
-            publisher.ask(do="join", count=1)
-            subscribers.ask(do="join", count=self.subscribers)
-            publisher.ask(do="publish", kind="layers")
-            together = watch_media(server, publisher, subscribers)
-            subscribers.ask(do="part")
-            apart = watch_media(server, publisher, subscribers)
+        with start_call() as call:
+            call.publisher.ask(do="join", count=1)
+            call.subscribers.ask(do="join", count=self.subscribers)
+            call.publisher.ask(do="publish", kind="layers")
+            together = call.watch()
+            call.subscribers.ask(do="part")
+            apart = call.watch()
             return apart | {"ratio": apart["packet_us"] / together["packet_us"]}
 
 
@@ -89,15 +83,11 @@ class Flood:
 
     def measure(self) -> dict[str, float]:
         """Return what a packet costs when there is always another."""
-        with (
-            start_server() as (server, url),
-            run("visitors", url, "publisher") as publisher,
-            run("visitors", url, "subscriber") as subscribers,
-        ):
-            publisher.ask(do="join", count=2)
-            subscribers.ask(do="join", count=self.subscribers - 1, checked_every=self.subscribers)
-            publisher.ask(do="publish", kind="flood")
-            return watch_media(server, publisher, subscribers)
+        with start_call() as call:
+            call.publisher.ask(do="join", count=2)
+            call.subscribers.ask(do="join", count=self.subscribers - 1, checked_every=self.subscribers)
+            call.publisher.ask(do="publish", kind="flood")
+            return call.watch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +100,11 @@ class Data:
 
     def measure(self) -> dict[str, float]:
         """Return how much goes through, what it costs and how long it takes."""
-        with (
-            start_server() as (server, url),
-            run("visitors", url, "publisher") as publisher,
-            run("visitors", url, "subscriber") as subscribers,
-        ):
-            publisher.ask(do="join", count=1)
-            subscribers.ask(do="join", count=self.subscribers)
-            publisher.ask(do="publish", kind=self.kind)
-            figures = watch_media(server, publisher, subscribers)
+        with start_call() as call:
+            call.publisher.ask(do="join", count=1)
+            call.subscribers.ask(do="join", count=self.subscribers)
+            call.publisher.ask(do="publish", kind=self.kind)
+            figures = call.watch()
             megabits = figures["packets_out"] * self.message_bytes * 8e-6
             return figures | {"megabits": megabits, "megabits_per_core": megabits / figures["server_percent"] * 100}
 
@@ -253,6 +239,31 @@ def watch_media(
         "per_wake_up": (after["received"] - before["received"]) / (after["wake_ups"] - before["wake_ups"]),
         **{f"delay_{name}_ms": quantile(delays, share) * 1e3 if delays else 0.0 for name, share in _QUANTILES.items()},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A server, at this URL, and the processes of those who publish and those who subscribe."""
+
+    server: Process
+    url: str
+    publisher: Process
+    subscribers: Process
+
+    def watch(self, others: Sequence[Process] = ()) -> dict[str, float]:
+        """Watch what goes from the ones to the others for a window, once it has come to all."""
+        return watch_media(self.server, self.publisher, self.subscribers, others)
+
+
+@contextmanager
+def start_call() -> Iterator[Call]:
+    """Run a server and two processes of visitors, none of whom has joined, for as long as the block lasts."""
+    with (
+        start_server() as (server, url),
+        run("visitors", url, "publisher") as publisher,
+        run("visitors", url, "subscriber") as subscribers,
+    ):
+        yield Call(server, url, publisher, subscribers)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from rtp.units import Address
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.config import DEVELOPMENT_KEYS
-from triforium.visitor import Publication, Visitor, open_visitor, real_world
+from triforium.visitor import BandwidthFeedback, Publication, Visitor, open_visitor, real_world
 from triforium.visitor.link import Link
 from triforium.visitor.simulcast import sample_layers
 from triforium.visitor.sources import Vp8Source
@@ -93,18 +93,22 @@ class Visitors:
         room: str = "bench",
         checked_every: int = 1,
         low: bool = False,
+        feedback: str = BandwidthFeedback.PLENTY.name,
     ) -> list[float]:
         """Let participants join, one after the other or all at once; return how long each took to be connected.
 
         Of every `checked_every` of them one checks all that it gets, and the media of the others are only counted.
-        `low` is for a meeting: each publishes as much as one with a small picture does.
+        `low` is for a meeting: each publishes as much as one with a small picture does. `feedback` names how they let the
+        server know what they can receive.
         """
         seconds: list[float] = []
         plan = LOW_LAYER_PLAN if low else STAMPED_CALL_PLAN
+        told = BandwidthFeedback[feedback]
 
         async def join_one(index: int) -> None:
             is_checked = index % checked_every == 0
-            seconds.append(await self._nursery.start(self._visit, room, plan, single, is_checked))
+            visit = partial(self._visit, room, plan, single=single, is_checked=is_checked, feedback=told)
+            seconds.append(await self._nursery.start(visit))
 
         async with trio.open_nursery() as joining:
             for index in range(number):
@@ -179,9 +183,10 @@ class Visitors:
         self,
         room: str,
         plan: StampedPlan,
-        single: bool,  # noqa: FBT001 - start() passes no keywords
-        is_checked: bool,  # noqa: FBT001 - as above
         *,
+        single: bool,
+        is_checked: bool,
+        feedback: BandwidthFeedback,
         task_status: trio.TaskStatus[float],
     ) -> None:
         open_socket = self._open_timed if is_checked else self._open_counter
@@ -193,7 +198,12 @@ class Visitors:
         )
         began_at = trio.current_time()
         async with open_visitor(
-            replace(self._world, open_socket=open_socket), self._url, token, single_connection=single, plan=plan
+            replace(self._world, open_socket=open_socket),
+            self._url,
+            token,
+            single_connection=single,
+            plan=plan,
+            feedback=feedback,
         ) as visitor:
             await visitor.wait_connected()
             assert visitor.connected_at is not None, "just waited for"
