@@ -20,7 +20,7 @@ from sfu.errors import (
     UnknownPresetError,
 )
 from sfu.media.simulcast import Quality, Wish
-from sfu.model import TrackSid
+from sfu.model import ParticipantSid, TrackSid
 from sfu.room.moderation import update_subscriptions
 from sfu.room.outgoing import Outgoing
 from sfu.room.participant import Joining, Participant
@@ -82,14 +82,14 @@ class Sessions:
 
     def _resume(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession | None":
         """Go on with a session; None if it is over."""
-        room = self._rooms.find(start.room)
-        if room is None:
+        sid = ParticipantSid(start.join.participant_sid)
+        participant = self._rooms.find_session(start.room, start.claims.identity, sid)
+        if participant is None or not participant.can_resume(single_connection=start.single_connection):
             return None
-        person = room.participants.get(start.claims.identity)
-        if person is not None and person.resume_trouble.takes_refusal():
+        if participant.resume_trouble.takes_refusal():
             raise SessionRefusedError(500, _REFUSED)
-        participant = room.resume(start.claims.identity, responses, single_connection=start.single_connection)
-        return None if participant is None else SignalSession(participant, self._wall, responses)
+        participant.resume(responses, start.room)
+        return SignalSession(participant, self._wall, responses)
 
     async def _join(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession":
         try:

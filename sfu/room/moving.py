@@ -15,11 +15,11 @@ def move(participant: Participant, destination: Room) -> None:
     what it might before, and gets a token that says so. What it wanted of single tracks is forgotten.
 
     Raises:
-        NotMovableError: its client could not be told of it.
+        NotMovableError: its client could never be told of it.
         RoomClosedError, RoomFullError, IdentityTakenError: it cannot come in. It stays where it is then.
     """
-    if not participant.can_be_told or participant.close_reason is not None:
-        raise NotMovableError("the participant has no signal connection")
+    if not participant.has_signal or participant.close_reason is not None:
+        raise NotMovableError("the participant came without signalling")
     grant = msgspec.structs.replace(participant.grant, room=destination.name)
     claims = msgspec.structs.replace(participant.claims, video=grant, room_config=None, room_preset="")
     destination.make_place_for(claims)

@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sfu.environment import Environment
 from sfu.errors import CloseReason, PeerConnectionLostError
 from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
-from sfu.model import Claims, Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
+from sfu.model import Claims, Identity, ParticipantSid, RoomName, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
 from sfu.room import projections
 from sfu.room.comeback import Comeback
@@ -49,6 +50,9 @@ MEDIA_PATH_SECONDS: Final = 10.0
 
 ARRIVAL_SECONDS: Final = 15.0
 """For the media path of a client that has no signal connection whose end could tell us that it is gone."""
+
+MAX_FORMER_SIDS: Final = 8
+"""So many moves to other rooms may be lost with a signal connection that has died unnoticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ class Participant:
         self.stands_for = stands_for
         self.changes = Notifier()
         """Something may have changed of what others see of it, or may have of it."""
+        self.former_sids: deque[ParticipantSid] = deque(maxlen=MAX_FORMER_SIDS)
+        """Who it was in the rooms from which it was moved."""
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
         """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
         self._closing = trio.Event()
@@ -188,16 +194,23 @@ class Participant:
         if joining.offer is not None:
             self.receive_offer(joining.offer)
 
-    def resume(self, sink: SignalSink) -> None:
+    def can_resume(self, *, single_connection: bool) -> bool:
+        """Whether a client that speaks this layout can go on with the session."""
+        return self.close_reason is None and self.has_signal and self.is_single == single_connection
+
+    def resume(self, sink: SignalSink, believed_room: RoomName) -> None:
         """Go on with another signal connection, and tell the client all that it may have missed.
 
-        What follows is in the order that clients expect: they heed nothing before the first message.
+        What follows is in the order that clients expect: they heed nothing before the first message. Nor do they heed
+        what is said of a room before they know that they are in it: one that they believe to be in may be left behind.
         """
         if self._sink is not None:
             self._sink.close()
         self._sink = sink
         self._comeback.resumed()
         self.tell(projections.reconnect_response(self._environment.node_id, self.data.last_sequence))
+        if believed_room != self.room.name:
+            self.tell(projections.room_moved(self.room, self))
         if departed := self.room.news.departed_since(self.heard_at):
             self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
         self.tell(projections.everybody(self.room, self))
@@ -302,6 +315,7 @@ class Participant:
         self.close_reason = CloseReason.MOVED
         self.has_left = True
         self.state = models.ParticipantInfo.DISCONNECTED
+        self.former_sids.append(self.sid)
         self._closing.set()  # its tasks end with the stay, and begin again with the next
         self.subscriber.depart()
         self.data.depart()

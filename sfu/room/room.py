@@ -195,16 +195,6 @@ class Room:
         self.data.tracks_changed()
         participant.reconciler.reconcile()
 
-    def resume(self, identity: Identity, sink: SignalSink, *, single_connection: bool) -> Participant | None:
-        """Let somebody who is still here go on with another signal connection; None if there is nobody to resume."""
-        participant = self.participants.get(identity)
-        if participant is None or participant.close_reason is not None:
-            return None
-        if participant.is_single != single_connection or not participant.has_signal:
-            return None
-        participant.resume(sink)
-        return participant
-
     def remove(self, participant: Participant, reason: CloseReason, *, silently: bool = False) -> None:
         """End a session: when this returns it is gone, and the others are told; its tasks end soon after. Idempotent.
 

@@ -7,7 +7,8 @@ import trio
 
 from sfu.environment import Environment
 from sfu.errors import CloseReason, RoomClosedError, UnknownPresetError
-from sfu.model import Claims, Identity, RoomName
+from sfu.model import Claims, Identity, ParticipantSid, RoomName
+from sfu.room.participant import Participant
 from sfu.room.revocations import Revocations
 from sfu.room.room import Room
 from sfu.settings import RoomWishes
@@ -51,6 +52,19 @@ class Rooms:
         """Return the room of this name if there is one now."""
         room = self._rooms.get(name)
         return None if room is None or room.closed else room
+
+    def find_session(self, name: RoomName, identity: Identity, sid: ParticipantSid) -> Participant | None:
+        """Return whose session a client means that was in the room called `name`, wherever that session is now.
+
+        Whoever was moved may not have heard of it, and then asks where it was, by the `sid` that it had there. Otherwise
+        the sid does not matter, because a client may have missed its latest one.
+        """
+        for room in self:
+            person = room.participants.get(identity)
+            if person is not None and sid in person.former_sids and room.name != name:
+                return person
+        asked = self.find(name)
+        return None if asked is None else asked.participants.get(identity)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rooms until cancelled, or until `close`."""

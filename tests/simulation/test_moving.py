@@ -12,6 +12,7 @@ from tests.simulation.back_end import CallError, api_token, open_back_end
 from tests.simulation.house import KEY, ROOM, SECRET, flows, open_house, sent, wait_until
 from tests.simulation.test_data import ready
 from tests.simulation.test_webhooks import Receiver, open_hooked
+from tests.simulation.test_whip import whip
 from triforium.config import RoomConfig
 from triforium.testing.world import wall_clock
 
@@ -220,15 +221,18 @@ async def test_whoever_is_moved_replaces_who_has_its_identity_there(autojump_clo
         assert house.participant("alice", room="dest").sid != double.me.sid
 
 
-async def test_whose_client_cannot_be_told_is_not_moved(autojump_clock) -> None:
-    async with open_two_rooms(single=True, resumes=True) as (house, api, alice, *_):
-        await alice.cut_signal()
-        await wait_until(lambda: not house.participant("alice").can_be_told)
+async def test_who_came_without_signalling_is_not_moved(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_back_end(house) as api,
+        whip(house, "alice") as alice,
+        house.visitor("carol", single=True, room="dest"),
+    ):
+        await alice.connected.wait()
         with pytest.raises(CallError) as refusal:
             await api.call("MoveParticipant", **MOVE)
         assert refusal.value.code == "failed_precondition"
-        await alice.wait_until(lambda: alice.resumptions == 1)
-        await api.call("MoveParticipant", **MOVE)
+        assert house.identities() == {"alice"}
 
 
 async def test_nobody_is_moved_into_a_room_that_nobody_may_make(autojump_clock) -> None:

@@ -12,7 +12,6 @@ from rtp.ice.candidates import IceCredentials
 from rtp.sdp.fragment import Fragment, parse_fragment
 from rtp.units import Mid
 from sfu.errors import CloseReason
-from sfu.model import Identity
 from tests.rtp.sdp.peers import recorded
 from tests.signaling.client import Answer, HttpClient
 from tests.simulation.house import HTTP, House, flows, open_house, wait_until
@@ -202,8 +201,7 @@ async def test_a_session_is_for_its_own_token_alone(autojump_clock) -> None:
 async def test_signalling_cannot_resume_what_has_none(autojump_clock) -> None:
     async with open_house() as house, whip(house) as camera:
         await camera.connected.wait()
-        participant = house.participant("camera")
-        assert house.room().resume(Identity("camera"), participant._sink, single_connection=True) is None
+        assert not house.participant("camera").can_resume(single_connection=True)
 
 
 async def test_a_server_that_starts_again_knows_no_session(autojump_clock) -> None:
