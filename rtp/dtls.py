@@ -43,6 +43,7 @@ LAST_FLIGHT_SECONDS: Final = 60.0
 
 DTLS_1_2: Final = 0xFEFD
 RECORD_HEADER_BYTES: Final = 13  # type, version (2), epoch (2), sequence number (6), length (2): RFC 6347 §4.1
+APPLICATION_DATA: Final = 23  # a record's type: RFC 5246 §6.2.1
 EPOCH: Final = slice(3, 5)
 LENGTH: Final = slice(11, 13)
 EXPORTER_LABEL: Final = b"EXTRACTOR-dtls_srtp"  # RFC 5764 §4.2
@@ -115,7 +116,7 @@ class SrtpKeys:
     remote: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SendDatagram:
     """A datagram for the peer, of whole records and at most `DATAGRAM_BYTES`."""
 
@@ -129,7 +130,7 @@ class Established:
     keys: SrtpKeys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApplicationData:
     """One message of the peer: an SCTP packet."""
 
@@ -250,6 +251,8 @@ class DtlsTransport:
             self._drops[DtlsDrop.TOO_SHORT] += 1
         elif len(datagram) > MAX_RECEIVED_BYTES:
             self._drops[DtlsDrop.TOO_LONG] += 1
+        elif self.state is DtlsState.CONNECTED and _is_lone_message(datagram):
+            return self._read_message(datagram)
         else:
             may_lack_our_last_flight = self._handshake_done_at is not None and not any(datagram[EPOCH])
             outputs = self._feed(datagram, now)
@@ -272,7 +275,7 @@ class DtlsTransport:
             self._connection.send(data)
         except SSL.Error as error:
             return self._fail(_reason(error))
-        return self._take_output()
+        return [SendDatagram(self._connection.bio_read(DATAGRAM_BYTES))]  # one record, and nothing else waits there
 
     def close(self) -> list[DtlsOutput]:
         """Say goodbye with close_notify, if there is anyone to say it to. Any number of times."""
@@ -351,6 +354,16 @@ class DtlsTransport:
             outputs += [*self._goodbye(), Closed()]
             self._end(DtlsState.CLOSED)
         return outputs
+
+    def _read_message(self, datagram: bytes) -> list[DtlsOutput]:
+        """Take what nearly every datagram is, at a quarter of what `_feed` costs: OpenSSL has nothing to say to it."""
+        try:
+            self._connection.bio_write(datagram)
+            return [ApplicationData(self._connection.recv(MAX_RECEIVED_BYTES))]
+        except SSL.WantReadError:  # forged, or a repetition: OpenSSL drops it without a word
+            return []
+        except SSL.Error as error:
+            return self._take_output() + self._fail(_reason(error))
 
     def _take_output(self) -> list[DtlsOutput]:
         try:
@@ -435,6 +448,15 @@ class DtlsTransport:
         self.state = state
         self._flight = []
         self._resend_at = None
+
+
+def _is_lone_message(datagram: bytes) -> bool:
+    """Say whether this is one encrypted record of application data, and no more."""
+    return (
+        datagram[0] == APPLICATION_DATA
+        and any(datagram[EPOCH])
+        and int.from_bytes(datagram[LENGTH]) == len(datagram) - RECORD_HEADER_BYTES
+    )
 
 
 def _split(output: bytes) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from rtp.dtls import Failed as DtlsFailed
 from rtp.ice.outputs import ConsentLost, Forgotten, IceOutput, IceStatistics, Nominated, Send, Validated
 from rtp.sctp.outputs import AssociationClosed, AssociationUp, SendPacket
 from rtp.srtp import SrtpError, SrtpSession
+from rtp.timers import earliest
 from rtp.units import Path
 
 
@@ -197,10 +198,11 @@ class PeerTransport:
 
     def next_timeout(self) -> float | None:
         """Say when the first of the parts wants to be woken."""
-        timeouts = [self.ice.next_timeout(), self.dtls.next_timeout()]
-        if self.channels is not None:
-            timeouts.append(self.channels.next_timeout())
-        return min((timeout for timeout in timeouts if timeout is not None), default=None)
+        return earliest(
+            self.ice.next_timeout(),
+            self.dtls.next_timeout(),
+            None if self.channels is None else self.channels.next_timeout(),
+        )
 
     def handle_timeout(self, now: float) -> list[TransportOutput]:
         """Do what is due in each part; harmless if early."""

@@ -18,6 +18,7 @@ from rtp.stun import (
     parse_message,
     success_response,
 )
+from rtp.timers import earliest
 from rtp.units import Path
 
 CONSENT_SECONDS: Final = 15.0
@@ -152,8 +153,7 @@ class IceLiteAgent:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is wanted, if at all."""
-        times = [time for time in (self._consent_until, self._retire_at) if time is not None]
-        return min(times, default=None)
+        return earliest(self._consent_until, self._retire_at)
 
     def handle_timeout(self, now: float) -> list[IceOutput]:
         """Do what is due; harmless if early."""

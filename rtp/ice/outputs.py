@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rtp.units import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """A datagram for the network, to leave by the socket of `path.local` for `path.remote`."""
 

@@ -55,6 +55,7 @@ from rtp.sctp.outputs import (
     SctpOutput,
     SctpStatistics,
     SendPacket,
+    StreamDrained,
 )
 from rtp.sctp.packet import MAX_CHUNK_BYTES, Packet, parse_packet, serialize_packets
 from rtp.sctp.parameters import (
@@ -63,7 +64,8 @@ from rtp.sctp.parameters import (
     describe_causes,
 )
 from rtp.sctp.queue import OutgoingMessage
-from rtp.sctp.transfer import Transfer, TransferChunk, is_due
+from rtp.sctp.transfer import Transfer, TransferChunk
+from rtp.timers import earliest, is_due
 
 MAX_STREAM: Final = 65534
 """RFC 8831 §6.2: 65535 is reserved."""
@@ -155,6 +157,9 @@ class SctpAssociation:
             return []
         expires_at = None if lifetime_seconds is None else now + lifetime_seconds
         message = OutgoingMessage(stream, protocol, data, ordered, max_retransmits, expires_at)
+        if self._transfer is not None and (chunk := self._transfer.send_at_once(message, now)) is not None:
+            self._control.append(chunk)
+            return self._take_outputs()
         if not self._outbound.queue.add(message):
             raise SendQueueFullError(f"{self._outbound.queue.bytes} bytes wait to be sent")
         return self._flush(now)
@@ -200,8 +205,7 @@ class SctpAssociation:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is wanted; None: not until something else has happened."""
-        times = [self._handshake.next_timeout_at, self._transfer.next_timeout() if self._transfer else None]
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._handshake.next_timeout_at, self._transfer.next_timeout() if self._transfer else None)
 
     def handle_timeout(self, now: float) -> list[SctpOutput]:
         """Do what is due: a delayed SACK, or sending again. Harmless if early."""
@@ -237,8 +241,8 @@ class SctpAssociation:
 
     def _is_for_us(self, packet: Packet) -> bool:
         """Judge the verification tag (RFC 9260 §8.5), and that INIT and INIT ACK come alone (§6.10)."""
-        first, *others = packet.chunks
-        if others and any(isinstance(chunk, Init) for chunk in packet.chunks):
+        first = packet.chunks[0]
+        if len(packet.chunks) > 1 and any(isinstance(chunk, Init) for chunk in packet.chunks):
             return False
         if isinstance(first, Init):
             return packet.tag == (self.tag if first.is_ack else 0)
@@ -374,16 +378,18 @@ class SctpAssociation:
     def _flush(self, now: float) -> list[SctpOutput]:
         """Add what the windows and timers let out, and return all outputs: packets first, then what happened."""
         if self._transfer is not None:
-            chunks, events = self._transfer.flush(now)
+            chunks, drained = self._transfer.flush(now)
             self._control += chunks
-            self._events += events
+            self._events += [StreamDrained(stream) for stream in drained]
         return self._take_outputs()
 
     def _take_outputs(self) -> list[SctpOutput]:
+        events, self._events = self._events, []
+        if not self._packets and not self._control:
+            return events
         packets, self._packets = self._packets, []
-        if self._control and self._peer is not None:
+        if self._peer is not None:
             packets += serialize_packets(self._peer.tag, self._control, has_checksum=not self._peer.takes_zero_checksum)
         self._control = []
-        events, self._events = self._events, []
         self._packets_sent += len(packets)
-        return [*(SendPacket(packet) for packet in packets), *events]
+        return [*map(SendPacket, packets), *events]

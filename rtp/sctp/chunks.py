@@ -270,12 +270,13 @@ def parse_chunks(data: bytes) -> list[Chunk]:
     """
     chunks: list[Chunk] = []
     offset = 0
-    while offset < len(data):
-        if len(data) - offset < _CHUNK.size:
+    end = len(data)
+    while offset < end:
+        if end - offset < _CHUNK.size:
             raise DecodeError("SCTP chunk header cut short")
         kind, flags, length = _CHUNK.unpack_from(data, offset)
-        if length < _CHUNK.size or offset + length > len(data):
-            raise DecodeError(f"SCTP chunk of {length} bytes where {len(data) - offset} are left")
+        if length < _CHUNK.size or offset + length > end:
+            raise DecodeError(f"SCTP chunk of {length} bytes where {end - offset} are left")
         body = data[offset + _CHUNK.size : offset + length]
         parse = _PARSERS.get(kind)
         try:
@@ -311,6 +312,8 @@ def _parse_init(body: bytes, *, is_ack: bool) -> Init:
 
 def _parse_sack(_flags: int, body: bytes) -> Sack:
     cumulative_tsn, a_rwnd, gap_count, duplicate_count = _SACK.unpack_from(body)
+    if not gap_count and not duplicate_count:  # as nearly always
+        return Sack(cumulative_tsn, a_rwnd)
     bounds = struct.unpack_from(f"!{2 * gap_count}H", body, _SACK.size)
     duplicates = struct.unpack_from(f"!{duplicate_count}I", body, _SACK.size + _PAIR.size * gap_count)
     return Sack(cumulative_tsn, a_rwnd, list(zip(bounds[::2], bounds[1::2], strict=True)), list(duplicates))

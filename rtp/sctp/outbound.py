@@ -125,8 +125,26 @@ class Outbound:
                 drained.append(stream)
         return drained
 
+    def send_at_once(self, message: OutgoingMessage, now: float) -> Data | None:
+        """Return the one chunk of a message that may leave now, past the queue; None: it has to wait its turn there.
+
+        That is what nearly all messages do that are sent at a pace, at half of what they cost on the long way. Streams
+        with thresholds take that: `drained` is to see what they have under way each time that it changes.
+        """
+        may_pass = self.queue.is_idle and not (self._resend or self._is_forward_due or self._thresholds)
+        if not may_pass or len(message.data) > MAX_FRAGMENT_BYTES or not self._may_send_new(message):
+            return None
+        message.offset = len(message.data)
+        chunk = self._new_chunk(message, message.data, now)
+        if self.next_timeout_at is None:
+            self.next_timeout_at = now + self._rto.seconds
+        return chunk
+
     def transmit(self, now: float) -> list[Data]:
         """Return the chunks that may leave now: first what is sent again, then what is new."""
+        if not self._resend and self.queue.is_empty:
+            self._is_fast_retransmit_due = False
+            return []
         chunks: list[Data] = []
         budget = MAX_BURST_BYTES
         while budget > 0 and (sent := self._next_lost(now)):
@@ -148,7 +166,8 @@ class Outbound:
             and (message := self.queue.next(now, may_expire=self._can_give_up))
             and self._may_send_new(message)
         ):
-            chunk = self._next_fragment(message, now)
+            data = self.queue.take(message, min(len(message.data) - message.offset, MAX_FRAGMENT_BYTES))
+            chunk = self._new_chunk(message, data, now)
             budget -= len(chunk.data) + DATA_HEADER_SIZE
             chunks.append(chunk)
         if self._sent and self.next_timeout_at is None:
@@ -159,10 +178,10 @@ class Outbound:
         """Return the FORWARD-TSN that is due, once (RFC 3758 §3.5 C3)."""
         if not self._is_forward_due:
             return None
+        self._is_forward_due = False  # if there is none, there can be one only after a SACK, an expiry or a loss
         self._give_up_more()
         if self._given_up <= self._acked:
             return None
-        self._is_forward_due = False
         streams: dict[int, int] = {}
         for tsn in range(self._acked + 1, self._given_up + 1):
             chunk = self._sent[tsn].chunk
@@ -183,7 +202,7 @@ class Outbound:
         for tsn in range(self._acked + 1, cumulative + 1):
             acked_bytes += self._acknowledge(self._sent.pop(tsn))
         self._acked = cumulative
-        gap_bytes, highest_new, highest = self._acknowledge_gaps(sack)
+        gap_bytes, highest_new, highest = self._acknowledge_gaps(sack) if sack.gaps else (0, cumulative, cumulative)
         self._peer_window = sack.a_rwnd
         if self._measured_from is not None:
             self._rto.measure(now - self._measured_from)
@@ -216,10 +235,9 @@ class Outbound:
         size = min(len(message.data) - message.offset, MAX_FRAGMENT_BYTES)
         return self.flight_bytes + size <= self._peer_window or self.flight_bytes == 0  # one chunk probes a window of 0
 
-    def _next_fragment(self, message: OutgoingMessage, now: float) -> Data:
-        """Cut the next fragment off `message`, whose turn it is, and give it a TSN."""
-        is_first = message.offset == 0
-        data = self.queue.take(message, min(len(message.data) - message.offset, MAX_FRAGMENT_BYTES))
+    def _new_chunk(self, message: OutgoingMessage, data: bytes, now: float) -> Data:
+        """Give a TSN to `data`, which has just been cut off `message`."""
+        is_first = message.offset == len(data)
         if is_first:
             message.first_tsn = self._next_tsn
             if message.ordered:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from rtp.sctp.drops import Drop
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SendPacket:
     """A packet for the DTLS connection."""
 

@@ -23,6 +23,7 @@ MAX_RECEIVED_BYTES: Final = 1500
 """The largest we read. Chromium 156 sends 1188; nothing longer than this crosses the internet whole."""
 
 _PORTS_AND_TAG: Final = struct.Struct("!HHI")
+_HEADER: Final = struct.Struct("!4xI4s")  # tag, checksum
 _CHECKSUM: Final = struct.Struct("<I")  # CRC32c is sent as its reflected register lies in memory (app. A)
 _NO_CHECKSUM: Final = bytes(_CHECKSUM.size)
 
@@ -69,12 +70,11 @@ def parse_packet(packet: bytes) -> Packet:
     """
     if not PACKET_HEADER_SIZE < len(packet) <= MAX_RECEIVED_BYTES:
         raise DecodeError(f"SCTP packet of {len(packet)} bytes")
-    (checksum,) = _CHECKSUM.unpack_from(packet, _PORTS_AND_TAG.size)
-    head, body = packet[: _PORTS_AND_TAG.size], packet[PACKET_HEADER_SIZE:]
-    is_init = body[0] == ChunkType.INIT
-    if (checksum or is_init) and checksum != _crc32c(head, body):
+    tag, checksum = _HEADER.unpack_from(packet)
+    body = packet[PACKET_HEADER_SIZE:]
+    needs_checksum = checksum != _NO_CHECKSUM or body[0] == ChunkType.INIT
+    if needs_checksum and checksum != _CHECKSUM.pack(_crc32c(packet[: _PORTS_AND_TAG.size], body)):
         raise DecodeError("wrong SCTP checksum")
-    tag: int = _PORTS_AND_TAG.unpack_from(packet)[2]
     return Packet(tag, parse_chunks(body))
 
 

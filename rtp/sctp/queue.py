@@ -63,6 +63,16 @@ class SendQueue:
         self._resetting: set[int] = set()
         self._begun: OutgoingMessage | None = None  # has a TSN, and more to send
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, and nothing has begun to be sent."""
+        return not self._count and self._begun is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is empty, and no stream stands still for its reset."""
+        return not self._count and self._begun is None and not self._resetting
+
     def add(self, message: OutgoingMessage) -> bool:
         """Put `message` last in its stream. False: the queue is full, which is counted."""
         size = len(message.data)

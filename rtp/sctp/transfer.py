@@ -7,10 +7,12 @@ from rtp.sctp.congestion import RetransmissionTimeout
 from rtp.sctp.cookie import PeerState
 from rtp.sctp.inbound import Inbound
 from rtp.sctp.outbound import Outbound
-from rtp.sctp.outputs import MessageReceived, SctpOutput, StreamDrained, StreamReset
+from rtp.sctp.outputs import MessageReceived, SctpOutput, StreamReset
 from rtp.sctp.parameters import OutgoingResetRequest, Parameter, ReconfigResponse, ResetResult
+from rtp.sctp.queue import OutgoingMessage
 from rtp.sctp.reconfig import StreamResets
 from rtp.sctp.streams import Message
+from rtp.timers import earliest, is_due
 
 TransferChunk: TypeAlias = Data | Sack | ForwardTsn | Reconfig
 
@@ -30,8 +32,7 @@ class Transfer:
 
     def next_timeout(self) -> float | None:
         """Return when `handle_timeout` is wanted; None: not until something else has happened."""
-        times = (self.inbound.next_sack_at, self._outbound.next_timeout_at, self._resets.next_retry_at)
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self.inbound.next_sack_at, self._outbound.next_timeout_at, self._resets.next_retry_at)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due: a delayed SACK, or sending again. Harmless if early."""
@@ -61,17 +62,25 @@ class Transfer:
             case _:
                 assert_never(chunk)
 
-    def flush(self, now: float) -> tuple[list[bytes], list[SctpOutput]]:
-        """Return the chunks that windows and timers let out, and what became of the streams."""
+    def send_at_once(self, message: OutgoingMessage, now: float) -> bytes | None:
+        """Return the chunk of a message that may leave by itself; None: there is more to be done, by `flush`."""
+        if self._answers or self.inbound.has_unacknowledged:
+            return None
+        chunk = self._outbound.send_at_once(message, now)
+        return None if chunk is None else chunk.serialize()
+
+    def flush(self, now: float) -> tuple[list[bytes], list[int]]:
+        """Return the chunks that windows and timers let out, and the streams that have drained."""
         data = self._outbound.transmit(now)
         chunks, self._answers = self._answers, []
-        chunks += self._reset_requests(now)
+        if self._outbound.queue.resets_due or self._resets.is_waiting:
+            chunks += self._reset_requests(now)
         if self.inbound.is_sack_due or (data and self.inbound.has_unacknowledged):
             chunks.append(self.inbound.make_sack().serialize())
         if forward_tsn := self._outbound.take_forward_tsn():
             chunks.append(forward_tsn.serialize())
         chunks += [chunk.serialize() for chunk in data]
-        return chunks, [StreamDrained(stream) for stream in self._outbound.drained()]
+        return chunks, self._outbound.drained()
 
     def _receive_reconfig(self, parameter: OutgoingResetRequest | ReconfigResponse | Parameter) -> list[SctpOutput]:
         match parameter:
@@ -94,8 +103,6 @@ class Transfer:
     def _reset_requests(self, now: float) -> list[bytes]:
         queue = self._outbound.queue
         due, queue.resets_due = queue.resets_due, []
-        if not due and not self._resets.is_waiting:
-            return []
         if not self._peer.takes_stream_resets:
             for stream in due:
                 queue.resume(stream)  # with the numbers that it has: the peer goes on counting
@@ -104,11 +111,6 @@ class Transfer:
             self._resets.add(stream)
         requests = self._resets.poll(self._outbound.last_tsn, now + self._rto.seconds)
         return [request.serialize() for request in requests]
-
-
-def is_due(time: float | None, now: float) -> bool:
-    """Say whether a timer has run out; None: it is not running."""
-    return time is not None and time <= now
 
 
 def _delivered(messages: list[Message]) -> list[SctpOutput]:

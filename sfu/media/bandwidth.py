@@ -19,6 +19,7 @@ from rtp.bandwidth.remote import RemoteEstimator, RemoteStatistics
 from rtp.bandwidth.send_side import SendSideEstimator, SendSideStatistics
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.sdp.codecs import MediaKind
+from rtp.timers import earliest
 from sfu.media.allocator import Demand, Rung, allocate, next_step_bps
 from sfu.media.downtrack import Allowance, DownTrack
 from sfu.media.packet_numbers import PacketNumbers
@@ -114,8 +115,7 @@ class BandwidthController:
 
     def next_timeout(self) -> float | None:
         """Say when to look at what layers cost, or to send padding."""
-        dues = (self._next_look, self._estimator.next_timeout(), self._prober.next_timeout())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self._next_look, self._estimator.next_timeout(), self._prober.next_timeout())
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""

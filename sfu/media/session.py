@@ -21,6 +21,7 @@ from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.serial import compact_ntp
+from rtp.timers import earliest
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.bandwidth import BandwidthController, BandwidthStatistics
 from sfu.media.downtrack import DownTrack
@@ -159,8 +160,7 @@ class MediaSession:
         dues = [stream.keyframes.next_timeout() for _, stream in self._incoming.values()]
         dues += [stream.nacks.next_timeout() for _, stream in self._incoming.values()]
         dues += [receiver.next_timeout() for receiver in self._receivers.values()]
-        dues += [self._next_report, self._arrivals.next_timeout(), self.bandwidth.next_timeout()]
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(*dues, self._next_report, self._arrivals.next_timeout(), self.bandwidth.next_timeout())
 
     def handle_timeout(self, now: float) -> None:
         """Notice layers that fall silent or come back, and send the reports and requests that are due."""

@@ -1,6 +1,7 @@
 """One peer connection: the shell that carries bytes and time to and from a `PeerTransport`, and decides nothing."""
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Final, NoReturn, Protocol, assert_never
 
@@ -10,6 +11,7 @@ from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, Chann
 from rtp.dtls import Closed
 from rtp.ice.outputs import Forgotten, Nominated, Send, Validated
 from rtp.packet import is_rtcp
+from rtp.timers import earliest
 from rtp.transport import Broken, Connected, Lost, PeerTransport, TransportOutput
 from rtp.units import Path
 from sfu.errors import PeerConnectionLostError
@@ -142,7 +144,8 @@ class PeerConnection:
             SendQueueFullError: too much waits to be sent; the message was refused, and nothing has been done.
             LocalProtocolError: if the channel is not open.
         """
-        self.do(lambda now: self.transport.send_message(channel_id, data, now, is_text=is_text))
+        with self.endpoint.batch():
+            self.perform(self.transport.send_message(channel_id, data, trio.current_time(), is_text=is_text))
 
     def buffered_bytes(self, channel_id: int) -> int:
         """Return how much of what was sent on a channel has not been acknowledged."""
@@ -171,9 +174,7 @@ class PeerConnection:
 
     def reschedule(self) -> None:
         """Look at the timers again: something may be due earlier than before."""
-        due = self._deadline()
-        if due < self._alarm.deadline:  # noqa: PLR1730 - moving a deadline costs 4 µs, and a late one is harmless
-            self._alarm.deadline = due
+        self._wake_by(self._deadline())
 
     def wake(self) -> None:
         """Run the timers as soon as may be."""
@@ -196,7 +197,8 @@ class PeerConnection:
         while True:
             if self._failure is not None:
                 raise self._failure
-            self._alarm = trio.CancelScope(deadline=self._deadline())
+            due = self._deadline()
+            self._alarm = trio.CancelScope(deadline=math.inf if due is None else due)
             with self._alarm:
                 await trio.sleep_forever()
             with self.endpoint.batch():
@@ -256,7 +258,11 @@ class PeerConnection:
                     self._owner.channel_closed(self, output)
                 case _:
                     assert_never(output)
-        self.reschedule()  # for no output too: what was received may have set a timer
+        self._wake_by(self.transport.next_timeout())  # for no output too: what was received may have set a timer
+
+    def _wake_by(self, due: float | None) -> None:
+        if due is not None and due < self._alarm.deadline:  # moving a deadline costs 4 µs, and a late one is harmless
+            self._alarm.deadline = due
 
     @property
     def _channels(self) -> DataChannels:
@@ -266,9 +272,7 @@ class PeerConnection:
     def _transport_changed(self) -> None:
         if self.media is not None:
             self.media.transport_changed()
+            self.reschedule()
 
-    def _deadline(self) -> float:
-        timeouts = [self.transport.next_timeout()]
-        if self.media is not None:
-            timeouts.append(self.media.next_timeout())
-        return min((timeout for timeout in timeouts if timeout is not None), default=float("inf"))
+    def _deadline(self) -> float | None:
+        return earliest(self.transport.next_timeout(), None if self.media is None else self.media.next_timeout())

@@ -16,6 +16,7 @@ from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
+from rtp.timers import earliest
 from rtp.units import Ssrc
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.feedback import PLENTY_BPS, REMB_SECONDS, BandwidthFeedback, ReceiverEstimator
@@ -133,7 +134,7 @@ class VisitorMedia:
         timeouts = [sender.next_timeout() for sender in self._senders.values()]
         timeouts += [track.next_timeout() for track in self._tracks.values()]
         timeouts += [self._report_at, self._estimate_at, self._arrivals.next_timeout()]
-        return min((due for due in timeouts if due is not None), default=None)
+        return earliest(*timeouts)
 
     def handle_timeout(self, now: float) -> None:
         """Send what is due."""

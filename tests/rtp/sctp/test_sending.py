@@ -11,7 +11,11 @@ from rtp.sctp.outputs import (
 from rtp.sctp.packet import MTU, serialize_packet
 from rtp.sctp.queue import MAX_QUEUE_BYTES, MAX_QUEUE_MESSAGES
 from tests.rtp.sctp.link import association
-from tests.rtp.sctp.peer import Peer, dropped, sent
+from tests.rtp.sctp.peer import Peer, data, dropped, sent
+
+
+def data_of(outputs: list[SctpOutput]) -> list[bytes]:
+    return [chunk.data for chunk in sent(outputs) if isinstance(chunk, c.Data)]
 
 
 def test_a_window_of_zero_is_probed_with_one_chunk() -> None:
@@ -148,6 +152,36 @@ def test_a_message_that_finds_the_queue_full_is_refused_and_counted() -> None:
         core.send(0, 51, b"x", 0.0)
     assert core.statistics().queued_bytes == MAX_QUEUE_BYTES
     assert dropped(core) == {Drop.SEND_BUFFER_FULL: 1}
+
+
+def test_a_message_overtakes_nothing_that_waits() -> None:
+    peer = Peer(a_rwnd=4)
+    assert data_of(peer.core.send(0, 51, b"one", 0.0)) == [b"one"]
+    assert data_of(peer.core.send(0, 51, b"two", 0.0)) == []
+    assert data_of(peer.receive(c.Sack((peer.tsn - 1) & 0xFFFF_FFFF, 2))) == []
+    assert data_of(peer.core.send(0, 51, b"3", 0.0)) == []
+    assert data_of(peer.receive(c.Sack(peer.tsn, 4))) == [b"two", b"3"]
+    peer.receive(c.Sack(peer.tsn, 1 << 20))
+    for text in (b"4", b"5", b"6", b"7"):
+        peer.core.send(0, 51, text * 1132, 0.0)
+    again = data_of(peer.core.handle_timeout(1.0))  # all of it is lost, and more than the window lets out now
+    assert [text[:1] for text in again] == [b"t", b"3", b"4", b"5"]
+    assert data_of(peer.core.send(0, 51, b"last", 1.0)) == []
+
+
+def test_a_message_takes_the_acknowledgement_along_that_the_peer_is_owed() -> None:
+    peer = Peer()
+    peer.receive(data(0))
+    assert [type(chunk) for chunk in sent(peer.core.send(0, 51, b"one", 0.0))] == [c.Sack, c.Data]
+    assert [type(chunk) for chunk in sent(peer.core.send(0, 51, b"two", 0.0))] == [c.Data]
+
+
+def test_a_message_that_leaves_at_once_is_missed_like_any_other() -> None:
+    peer = Peer()
+    peer.core.send(0, 51, b"lossy", 0.0, ordered=False, max_retransmits=0)
+    assert peer.core.next_timeout() == 1.0
+    assert sent(peer.core.handle_timeout(1.0)) == [c.ForwardTsn(peer.tsn)]
+    assert sent(peer.core.send(0, 51, b"next", 1.0)) == [c.Data((peer.tsn + 1) & 0xFFFF_FFFF, 0, 0, 51, b"next")]
 
 
 def test_an_empty_message_or_an_impossible_stream_is_the_callers_fault() -> None:
