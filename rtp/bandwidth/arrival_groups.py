@@ -12,9 +12,13 @@ stands or shrinks, nothing more is known: the path may have become longer, or a 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
+
+from rtp.bandwidth.sent_packets import Arrival
+from rtp.rtcp.transport_cc import TICK_SECONDS
 
 GROUP_SECONDS: Final = 0.01
 """What leaves within this time of a group's first packet belongs to it."""
@@ -63,21 +67,30 @@ class ArrivalGroups:
         self._next_base = 0.0  # the same, since `_base_since`
         self._base_since = 0.0
 
-    def add(self, sent_at: float, arrived_at: float, size: int) -> None:
-        """Take in a packet that has arrived."""
+    def add(self, arrivals: Iterable[Arrival]) -> float:
+        """Take in packets that have arrived; return when the last of them left."""
         groups = self._groups
-        if groups and sent_at <= (group := groups[-1]).sent_at + GROUP_SECONDS:
+        group = groups[-1] if groups else None
+        until = -inf if group is None else group.sent_at + GROUP_SECONDS
+        sent_at = 0.0
+        for sent_at, ticks, size in arrivals:
+            arrived_at = ticks * TICK_SECONDS
+            delay = arrived_at - sent_at
+            if group is None or sent_at > until:
+                if group is not None:
+                    self._learn_base(group)
+                group = PacketGroup(sent_at, arrived_at, delay, size)
+                until = sent_at + GROUP_SECONDS
+                groups.append(group)
+                while arrived_at - groups[0].arrived_at > KEPT_SECONDS:
+                    groups.popleft()
+                continue
             group.size += size
             if arrived_at > group.arrived_at:  # noqa: PLR1730 -- `max` costs twice as much, for every packet
                 group.arrived_at = arrived_at
-            if arrived_at - sent_at < group.delay:  # noqa: PLR1730 -- and so does `min`
-                group.delay = arrived_at - sent_at
-            return
-        if groups:
-            self._learn_base(groups[-1])
-        groups.append(PacketGroup(sent_at, arrived_at, arrived_at - sent_at, size))
-        while arrived_at - groups[0].arrived_at > KEPT_SECONDS:
-            groups.popleft()
+            if delay < group.delay:  # noqa: PLR1730 -- and so does `min`
+                group.delay = delay
+        return sent_at
 
     def overload(self) -> int | None:
         """Return the bitrate at which the path delivers if that is less than what is sent; None if it does not show."""

@@ -37,6 +37,7 @@ class Losses:
         self._average = 0.0  # share that is lost while there is no queue
         self._averaged = 0  # feedbacks in it
         self._window = deque[tuple[float, int, float]]()  # time, packets, share of them that was lost
+        self._packets = self._lossy = 0  # in the window: packets, and feedbacks that told of losses
 
     @property
     def path_loss(self) -> float:
@@ -47,22 +48,29 @@ class Losses:
         """Take in what a feedback told."""
         share = lost / (received + lost)
         self._window.append((now, received + lost, share))
+        self._packets += received + lost
+        self._lossy += lost > 0
         while now - self._window[0][0] > WINDOW_SECONDS:
-            self._window.popleft()
+            _, packets, passed = self._window.popleft()
+            self._packets -= packets
+            self._lossy -= passed > 0
         if not has_queue:
             self._averaged = min(self._averaged + 1, PATH_LOSS_FEEDBACKS)
             self._average += (share - self._average) / self._averaged
 
     def is_excessive(self, *, has_queue: bool) -> bool | None:
         """Say whether more is lost than chance explains; None if too little is known."""
-        packets = sum([packets for _, packets, _ in self._window])
-        if packets < MIN_PACKETS or self._window[-1][0] - self._window[0][0] < MIN_SECONDS:
+        window, packets = self._window, self._packets
+        if packets < MIN_PACKETS or window[-1][0] - window[0][0] < MIN_SECONDS:
             return None
+        if 2 * self._lossy < len(window):
+            return False  # the median, below, is zero
         # the median over time, not the mean over packets: a key frame that overflows a queue is bad luck of a moment
-        share = sorted([share for _, _, share in self._window])[len(self._window) // 2]
+        share = sorted([share for _, _, share in window])[len(window) // 2]
         chance = min(RANDOM_LOSS, self.path_loss + OVERFLOW) if has_queue else RANDOM_LOSS
         return share > chance + DEVIATIONS * sqrt(chance * (1 - chance) / packets)
 
     def forget(self) -> None:
         """Begin a new window: the losses of the one so far have been acted upon."""
         self._window.clear()
+        self._packets = self._lossy = 0

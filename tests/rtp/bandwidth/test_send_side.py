@@ -1,7 +1,8 @@
 from random import Random
 
 from rtp.bandwidth.estimate import MIN_BITRATE_BPS, Estimate
-from rtp.bandwidth.send_side import MAX_PACKETS, SILENCE_SECONDS, FeedbackDrop, SendSideEstimator
+from rtp.bandwidth.send_side import SILENCE_SECONDS, FeedbackDrop, SendSideEstimator
+from rtp.bandwidth.sent_packets import MAX_PACKETS
 from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeedback
 from rtp.units import Ssrc
 
