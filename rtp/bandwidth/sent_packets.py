@@ -6,7 +6,7 @@ A packet is an entry in each of three arrays and no object: hundreds a second ar
 
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress, islice
+from itertools import accumulate, compress
 from typing import Final, TypeAlias
 
 Arrival: TypeAlias = tuple[float, int, int]
@@ -69,8 +69,9 @@ class SentPackets:
         states, received, lost = self.states[here], len(deltas), 0
         is_whole = None not in deltas
         steps = deltas if is_whole else [delta or 0 for delta in deltas]
-        came_at = islice(accumulate(steps, initial=ticks), 1, None)
-        arrivals: Iterable[Arrival] = zip(self.times[here], came_at, self.sizes[here], strict=True)  # type: ignore[arg-type] # no step is None
+        came_at = accumulate(steps, initial=ticks)
+        next(came_at)
+        arrivals: Iterable[Arrival] = zip(self.times[here], came_at, self.sizes[here], strict=False)  # type: ignore[arg-type] # no step is None
         if is_whole and states.count(SENT) == received:  # as it nearly always is: then nothing is done packet by packet
             self.states[here] = bytes((RECEIVED,)) * received
         else:

@@ -1,6 +1,6 @@
 """Compound packets (RFC 3550 §6.1): the RTCP packets of one datagram, in order."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -95,36 +95,25 @@ def _strip(body: bytes) -> bytes:
     return body[:-padding]
 
 
+_BY_FORMAT: Final[Mapping[tuple[int, int], Callable[[bytes], RtcpPacket | None]]] = {
+    (PacketType.TRANSPORT_FEEDBACK, TransportFeedbackFormat.NACK): parse_generic_nack,
+    (PacketType.TRANSPORT_FEEDBACK, TransportFeedbackFormat.TRANSPORT_CC): parse_transport_cc,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedbackFormat.PLI): parse_picture_loss_indication,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedbackFormat.FIR): parse_full_intra_request,
+    (PacketType.PAYLOAD_FEEDBACK, PayloadFeedbackFormat.APPLICATION): parse_remb,
+}
+_BY_TYPE: Final[Mapping[int, Callable[[int, bytes], RtcpPacket]]] = {
+    PacketType.SENDER_REPORT: parse_sender_report,
+    PacketType.RECEIVER_REPORT: parse_receiver_report,
+    PacketType.SOURCE_DESCRIPTION: parse_source_description,
+    PacketType.GOODBYE: parse_goodbye,
+}
+
+
 def _parse_packet(packet_type: int, count: int, body: bytes) -> RtcpPacket:
-    match packet_type:
-        case PacketType.SENDER_REPORT:
-            return parse_sender_report(count, body)
-        case PacketType.RECEIVER_REPORT:
-            return parse_receiver_report(count, body)
-        case PacketType.SOURCE_DESCRIPTION:
-            return parse_source_description(count, body)
-        case PacketType.GOODBYE:
-            return parse_goodbye(count, body)
-        case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedbackFormat.NACK:
-            return parse_generic_nack(body)
-        case PacketType.TRANSPORT_FEEDBACK if count == TransportFeedbackFormat.TRANSPORT_CC:
-            return parse_transport_cc(body)
-        case PacketType.PAYLOAD_FEEDBACK:
-            feedback = _parse_payload_feedback(count, body)
-            return Unrecognised(packet_type, count, body) if feedback is None else feedback
-        case _:
-            return Unrecognised(packet_type, count, body)
-
-
-def _parse_payload_feedback(
-    fmt: int, body: bytes
-) -> PictureLossIndication | FullIntraRequest | ReceiverEstimatedMaxBitrate | None:
-    match fmt:
-        case PayloadFeedbackFormat.PLI:
-            return parse_picture_loss_indication(body)
-        case PayloadFeedbackFormat.FIR:
-            return parse_full_intra_request(body)
-        case PayloadFeedbackFormat.APPLICATION:
-            return parse_remb(body)
-        case _:
-            return None
+    packet: RtcpPacket | None = None
+    if (parse := _BY_FORMAT.get((packet_type, count))) is not None:
+        packet = parse(body)
+    elif (parse_counted := _BY_TYPE.get(packet_type)) is not None:
+        packet = parse_counted(count, body)
+    return Unrecognised(packet_type, count, body) if packet is None else packet

@@ -29,9 +29,14 @@ _HEAD: Final = struct.Struct(
 _LOST, _SMALL, _LARGE = 0, 1, 2
 _SMALL_LIMIT: Final = 256
 _VECTOR_SYMBOLS: Final = 7  # of two bits each
+_ONE_BIT_VECTOR: Final = 0b10 << 14
 _TWO_BIT_VECTOR: Final = 0b11 << 14
-_ONE_BIT_SYMBOLS: Final = 14
 _MAX_RUN: Final = (1 << 13) - 1
+
+# The symbols of a vector, by a part of its bits.
+_SEVEN_BITS: Final = [bytes(bits >> place & 1 for place in range(6, -1, -1)) for bits in range(1 << 7)]
+_THREE_PAIRS: Final = [bytes(bits >> place & 3 for place in (4, 2, 0)) for bits in range(1 << 6)]
+_FOUR_PAIRS: Final = [bytes(bits >> place & 3 for place in (6, 4, 2, 0)) for bits in range(1 << 8)]
 
 MAX_STATUSES: Final = 8_192
 """How many packets one message may speak of: more than anybody has on the way. The count field would allow for 65,535,
@@ -79,36 +84,38 @@ def parse_transport_cc(body: bytes) -> TransportCcFeedback:
     return TransportCcFeedback(Ssrc(sender), Ssrc(media), base, reference >> 8, reference & 0xFF, deltas)
 
 
-def _parse_chunks(body: bytes, count: int) -> tuple[list[int], int]:
+def _parse_chunks(body: bytes, count: int) -> tuple[bytes, int]:
     """Return one symbol for each of `count` packets, and where the chunks end."""
-    symbols: list[int] = []
+    symbols = b""
     at = _HEAD.size
     while len(symbols) < count:
         if at + 2 > len(body):
             raise DecodeError("transport-wide feedback with too few chunks")
         chunk = body[at] << 8 | body[at + 1]
         at += 2
-        if chunk < 1 << 15:
-            symbols += [chunk >> 13] * (chunk & _MAX_RUN)
+        if chunk < _ONE_BIT_VECTOR:
+            symbols += bytes((chunk >> 13,)) * (chunk & _MAX_RUN)
         elif chunk < _TWO_BIT_VECTOR:
-            symbols += [chunk >> shift & 1 for shift in range(_ONE_BIT_SYMBOLS - 1, -1, -1)]
+            symbols += _SEVEN_BITS[chunk >> 7 & 0x7F] + _SEVEN_BITS[chunk & 0x7F]
         else:
-            symbols += [chunk >> shift & 3 for shift in range(2 * _VECTOR_SYMBOLS - 2, -2, -2)]
+            symbols += _THREE_PAIRS[chunk >> 8 & 0x3F] + _FOUR_PAIRS[chunk & 0xFF]
     return symbols[:count], at
 
 
-def _parse_deltas(body: bytes, at: int, symbols: Sequence[int]) -> tuple[int | None, ...]:
+def _parse_deltas(body: bytes, at: int, symbols: bytes) -> tuple[int | None, ...]:
+    if symbols.count(_SMALL) == len(symbols) <= len(body) - at:
+        return tuple(body[at : at + len(symbols)])  # nothing is missing: by far the most
     deltas: list[int | None] = []
     try:
         for symbol in symbols:
             if symbol == _SMALL:
                 deltas.append(body[at])
                 at += 1
+            elif symbol == _LOST:
+                deltas.append(None)
             elif symbol == _LARGE:
                 deltas.append((body[at] << 8 | body[at + 1]) - ((body[at] & 0x80) << 9))
                 at += 2
-            elif symbol == _LOST:
-                deltas.append(None)
             else:
                 raise DecodeError("a reserved symbol in transport-wide feedback")
     except IndexError as error:

@@ -240,6 +240,8 @@ class MediaSession:
 
     def _receive_part(self, part: RtcpPacket, now: float) -> None:
         match part:
+            case TransportCcFeedback():  # by far the most
+                self.bandwidth.receive_feedback(part, now)
             case SenderReport():
                 if (entry := self._incoming.get(part.ssrc)) is not None:
                     entry[1].reception.receive_sender_report(part.ntp, part.rtp_timestamp, now)
@@ -262,8 +264,6 @@ class MediaSession:
                         entry[0].remove_stream(ssrc)
             case SourceDescription():
                 pass  # the section already says whose a stream is
-            case TransportCcFeedback():
-                self.bandwidth.receive_feedback(part, now)
             case Unrecognised():
                 self._drops[DropCause.UNKNOWN_FEEDBACK] += 1
             case _:
