@@ -31,6 +31,8 @@ class Vp8Offsets(NamedTuple):
 
 UNCHANGED: Final = Vp8Offsets()
 
+_PICTURE_ID: Final = 0x7FFF
+
 
 class Vp8Source:
     """Unwraps the picture ids of one source: of 7 bits, of 15, or of 7 as long as they fit."""
@@ -51,14 +53,20 @@ class Vp8Source:
 
 
 def shift_ids(payload: bytes, facts: Vp8Facts, offsets: Vp8Offsets) -> bytes:
-    """Return `payload` with its ids moved by `offsets`: unchanged, or up to one byte longer."""
-    descriptor = facts.descriptor
-    if offsets == UNCHANGED and (facts.picture_id is None or descriptor.picture_id_is_long):
-        return payload
+    """Return `payload` with the picture id of `facts`, and all its ids moved by `offsets`: at most one byte longer.
+
+    The picture id may be another than that in the payload, where pictures before it were left out.
+    """
+    descriptor, picture_id = facts.descriptor, facts.picture_id
+    if offsets == UNCHANGED:
+        if picture_id is None:
+            return payload
+        if descriptor.picture_id_is_long and picture_id & _PICTURE_ID == descriptor.picture_id:
+            return payload
     return rewrite_ids(
         payload,
         descriptor,
-        picture_id=(facts.picture_id or 0) + offsets.picture_id,
+        picture_id=(picture_id or 0) + offsets.picture_id,
         tl0_picture_index=(descriptor.tl0_picture_index or 0) + offsets.tl0_picture_index,
         key_index=(descriptor.key_index or 0) + offsets.key_index,
     )

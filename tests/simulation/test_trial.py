@@ -8,6 +8,7 @@ from sfu.media import splicing, vp8_munger
 from sfu.media.downtrack import DownTrack
 from sfu.media.fanout import PacketFacts
 from sfu.media.forwarder import Sent
+from sfu.media.selecting import LayerSelector
 from tests.simulation.trial import Outcome, run_trial
 from tests.support.packetizing import KINDS
 
@@ -38,8 +39,11 @@ def test_every_picture_is_what_a_decoder_fed_directly_gives(trial_seed: int) -> 
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
-SEED = 1
+SEED = 23
 """In which layers are changed, as the first test below says."""
+
+THINNING_SEED = 10
+"""In which more temporal layers are wished for just before a frame that needs one which was left out."""
 
 
 @every_kind
@@ -63,6 +67,11 @@ def test_picture_ids_with_a_gap_are_found(monkeypatch: pytest.MonkeyPatch) -> No
     offset: Callable[[int | None, int | None], int] = vp8_munger._offset
     monkeypatch.setattr(vp8_munger, "_offset", lambda first, sent: offset(first, sent) + 1)
     assert any("picture_id goes from" in fault for fault in run("vp8", SEED).faults)
+
+
+def test_temporal_layers_that_are_entered_anywhere_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LayerSelector, "_has_sent", lambda *_: True)
+    assert any("not the picture" in fault for fault in run("vp9", THINNING_SEED).faults)
 
 
 @every_kind

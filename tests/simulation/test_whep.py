@@ -12,7 +12,8 @@ from tests.rtp.sdp.peers import recorded
 from tests.simulation.house import HTTP, House, open_house, wait_until
 from tests.simulation.test_whip import BRIEF, open_camera_door, post
 from tests.support.encodings import H264
-from tests.support.packetizing import EncodedSource, packetize_h264
+from tests.support.packetizing import EncodedSource
+from tests.support.packetizing_nal import H264_FORMAT
 from triforium.testing import Link
 from triforium.visitor import JoinRefusedError, PlainPeer, ReceivedPacket, ReceivedTrack, open_whep
 
@@ -283,7 +284,7 @@ async def test_who_may_not_subscribe_does_not_watch(autojump_clock) -> None:
 
 
 def h264() -> EncodedSource:
-    return EncodedSource(H264, 0, packetize_h264)
+    return EncodedSource(H264, 0, H264_FORMAT.pack)
 
 
 async def test_a_section_carries_tracks_of_either_codec(autojump_clock) -> None:

@@ -29,12 +29,16 @@ RIDS: Final = (Rid("q"), Rid("h"), Rid("f"))
 
 CHANGES: Final = (
     *("wish",) * 8,
+    *("thin",) * 4,
     *("loss",) * 3,
     *("disable", "resubscribe", "mute", "stop", "silence", "start", "restart", "republish", "clear"),
 )
 
 PAUSE_SECONDS: Final = (0.2, 1.6)
 """Between two changes: some come before the last has had its effect."""
+
+FRAME_RATES: Final = (3, 6, 0)
+"""What is wished for, in frames a second, for a picture in four, in two, or each; 0: not said."""
 
 CHANGES_UNTIL_SETTLED: Final = 5
 
@@ -50,10 +54,14 @@ MAX_STRETCH_FRAMES: Final = 90
 
 
 class Watcher:
-    """A subscriber: its wish, and a judge for each SSRC on which it ever got the track."""
+    """A subscriber: its wish, and a judge for each SSRC on which it ever got the track.
+
+    `wish` is a layer, and `temporal` the highest temporal layer within.
+    """
 
     def __init__(self, wish: int) -> None:
         self.wish = wish
+        self.temporal = 2
         self.is_disabled = False
         self.judges: dict[ReceivedTrack, TrackJudge] = {}
         self.visitor: Visitor | None = None
@@ -100,7 +108,7 @@ class Trial:
         self.faults: list[str] = []
         self.watchers: list[Watcher] = []
         self._house = house
-        self._mime, self._new_packetizer = KINDS[kind]
+        self._kind = KINDS[kind]
         self._dice = dice
         self._alice: Visitor | None = None
         self._publication: Publication | None = None
@@ -141,9 +149,9 @@ class Trial:
                 height=ROWS * BLOCK_PIXELS * scale,
                 bitrate_bps=50_000 * scale,
                 media=EncodedSource(
-                    self._mime,
+                    self._kind.mime,
                     layer,
-                    self._new_packetizer(self._dice),
+                    self._kind.new_packetizer(self._dice),
                     first_group=self._dice.randrange(5),
                 ),
             )
@@ -161,7 +169,12 @@ class Trial:
         scale = SCALES[layer]
         size = (COLUMNS * BLOCK_PIXELS * scale, ROWS * BLOCK_PIXELS * scale) if self._dice.random() < 0.5 else (0, 0)
         watcher.visitor.set_track(
-            self._sid, disabled=watcher.is_disabled, quality=QUALITIES[layer], width=size[0], height=size[1]
+            self._sid,
+            disabled=watcher.is_disabled,
+            quality=QUALITIES[layer],
+            width=size[0],
+            height=size[1],
+            frame_rate=FRAME_RATES[watcher.temporal],
         )
 
     async def _change(self) -> None:
@@ -173,6 +186,9 @@ class Trial:
         match what:
             case "wish":
                 self._wish(watcher, dice.choice([each for each in range(3) if each != watcher.wish]))
+            case "thin":
+                watcher.temporal = dice.choice([each for each in range(3) if each != watcher.temporal])
+                self._wish(watcher, watcher.wish)
             case "disable":
                 watcher.is_disabled = not watcher.is_disabled
                 self._wish(watcher, watcher.wish)
@@ -226,7 +242,9 @@ class Trial:
     def _sees_its_wish(self, watcher: Watcher, since: float) -> Callable[[], bool]:
         def sees() -> bool:
             judge = watcher.judge_of(self._sid)
-            return judge is not None and judge.layer == watcher.wish and judge.seen_at > since + STEADY_SECONDS
+            if judge is None or judge.layer != watcher.wish or judge.seen_at <= since + STEADY_SECONDS:
+                return False
+            return self._kind.temporal_layers == 1 or judge.temporal == watcher.temporal
 
         return sees
 
@@ -240,9 +258,11 @@ class Trial:
         for watcher in self.watchers:
             judge = watcher.judge_of(self._sid)
             saw = (
-                "nothing" if judge is None else f"{judge.layers[-5:]}, last at {judge.seen_at:.3f}, {judge.faults[:3]}"
+                "nothing"
+                if judge is None
+                else f"{judge.layers[-5:]} {judge.temporal}, last at {judge.seen_at:.3f}, {judge.faults[:3]}"
             )
-            parts.append(f"wished for {watcher.wish}, saw {saw}")
+            parts.append(f"wished for {watcher.wish} {watcher.temporal}, saw {saw}")
         return f"not settled at {trio.current_time():.3f} after {dict(self.done)}: " + "; ".join(parts)
 
 

@@ -3,9 +3,11 @@
 Every picture carries its layer and its number in blocks of black and white that survive lossy coding, above a pattern
 that moves. A layer is a row of groups, each of which begins with a key frame and hangs on nothing before it; whoever
 sends it goes on to the next group when a key frame is wanted. So each picture has one right outcome: what a decoder
-gives that is fed the frames of its group, from the key frame on.
+gives that is fed the frames of its group, from the key frame on. VP8 and VP9 have three temporal layers, as browsers
+send them, and AV1 has two: the upper ones may be left out, and change nothing in what is below them.
 """
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -14,9 +16,13 @@ from typing import Final
 import av
 from av.video.codeccontext import VideoCodecContext
 
+from tests.support.obus import join_obus, split_obus
+
 VP8: Final = "video/VP8"
 H264: Final = "video/H264"
 H265: Final = "video/H265"
+VP9: Final = "video/VP9"
+AV1: Final = "video/AV1"
 
 GROUPS: Final = 5
 GROUP_FRAMES: Final = 100
@@ -25,15 +31,42 @@ COLUMNS: Final = 8
 ROWS: Final = 6
 BLOCK_PIXELS: Final = 8
 MARK_BITS: Final = 16
+PAYLOAD_BYTES: Final = 400
+"""What a packet may hold: little, so that most frames take several."""
 SCALES: Final = (1, 2, 3)
 """How large the layers are: 64x48, 128x96 and 192x144."""
 
+_VPX_PATTERN: Final = ((0, False), (2, True), (1, True), (2, False))
+TEMPORAL_PATTERNS: Final = {VP8: _VPX_PATTERN, VP9: _VPX_PATTERN, AV1: ((0, False), (1, True))}
+"""The temporal layer of each frame in turn, and whether it needs frames of the lowest only."""
+
 _START_CODE: Final = b"\0\0\0\1"
-_ENCODERS: Final = {VP8: "libvpx", H264: "libx264", H265: "libx265"}
-_DECODERS: Final = {VP8: "vp8", H264: "h264", H265: "hevc"}
+_NAL_CODECS: Final = frozenset({H264, H265})
+_ENCODERS: Final = {VP8: "libvpx", VP9: "libvpx-vp9", AV1: "libsvtav1", H264: "libx264", H265: "libx265"}
+_DECODERS: Final = {VP8: "vp8", VP9: "libvpx-vp9", AV1: "libdav1d", H264: "h264", H265: "hevc"}
+_TEMPORAL_LAYERS: Final = ":".join(
+    (
+        "ts_number_layers=3",
+        "ts_target_bitrate=30,45,60",
+        "ts_rate_decimator=4,2,1",
+        "ts_periodicity=4",
+        "ts_layer_id=" + ",".join(str(temporal) for temporal, _ in _VPX_PATTERN),
+        "ts_layering_mode=3",
+    )
+)
 # A speed above zero would let libvpx choose its own by the time that frames take on the machine, and give other bytes.
+# What entropy coding has learnt must not go from one frame to the next, where that may be left out.
+_LIBVPX: Final = {
+    "deadline": "realtime",
+    "lag-in-frames": "0",
+    "auto-alt-ref": "0",
+    "error-resilient": "1",
+    "ts-parameters": _TEMPORAL_LAYERS,
+}
 _OPTIONS: Final = {
-    VP8: {"deadline": "realtime", "cpu-used": "-16", "lag-in-frames": "0", "auto-alt-ref": "0"},
+    VP8: {**_LIBVPX, "cpu-used": "-16"},
+    VP9: {**_LIBVPX, "cpu-used": "8"},
+    AV1: {"preset": "8", "crf": "20", "svtav1-params": "rtc=1:pred-struct=1:lp=1:scd=0"},
     H264: {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "x264-params": "scenecut=0:slices=2"},
     H265: {
         "preset": "ultrafast",
@@ -41,6 +74,7 @@ _OPTIONS: Final = {
         "x265-params": "scenecut=0:pools=none:frame-threads=1:info=0:log-level=none",
     },
 }
+os.environ.setdefault("SVT_LOG", "1")  # or it tells of itself on the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +83,14 @@ class Mark:
 
     layer: int
     number: int
+
+    def temporal_layer(self, mime: str) -> int:
+        """Return the temporal layer that it is of."""
+        return _place(mime, self.number)[0]
+
+    def follows(self, last: "Mark") -> bool:
+        """Say whether it can come after `last`, with no key frame between."""
+        return self.layer == last.layer and self.number > last.number
 
     def bits(self) -> list[bool]:
         """Return the mark's blocks: two bits of layer, ten of number, and four that check them."""
@@ -59,12 +101,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame: what the encoder gave (H.264 and H.265 as NAL units), and the picture that a decoder makes of it."""
+    """One frame: what the encoder gave (NAL units of H.264 and H.265, OBUs of AV1), and the picture that a decoder makes of it.
+
+    `is_sync`: it needs frames of the lowest temporal layer only.
+    """
 
     mark: Mark
     is_key: bool
     units: tuple[bytes, ...]
     picture: bytes
+    temporal: int
+    is_sync: bool
 
 
 class Decoder:
@@ -81,8 +128,7 @@ class Decoder:
         Raises:
             av.FFmpegError: if the frame makes no sense to it.
         """
-        data = units[0] if self._mime == VP8 else b"".join(_START_CODE + unit for unit in units)
-        return [_picture(frame) for frame in self._context.decode(av.Packet(data))]
+        return [_picture(frame) for frame in self._context.decode(av.Packet(_stream(self._mime, units)))]
 
 
 @cache
@@ -116,7 +162,9 @@ def _encode(mime: str, marks: list[Mark]) -> list[EncodedFrame]:
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 10), Fraction(10)
-    encoder.bit_rate, encoder.gop_size, encoder.thread_count = 60_000 * scale, 10_000, 1
+    encoder.gop_size, encoder.thread_count = 10_000, 1
+    if mime != AV1:  # which has a quality instead
+        encoder.bit_rate = 60_000 * scale
     encoder.options = _OPTIONS[mime]
     decoder = Decoder(mime)
     frames = []
@@ -124,12 +172,18 @@ def _encode(mime: str, marks: list[Mark]) -> list[EncodedFrame]:
         image = _draw(mark, width, height)
         image.pts = at
         (packet,) = encoder.encode(image)
-        units = (bytes(packet),) if mime == VP8 else _nal_units(bytes(packet))
+        units = _units(mime, bytes(packet))
         (picture,) = decoder.decode(units)
         assert read_mark(picture) == mark, "the mark survives coding"
         assert packet.is_keyframe == (at == 0), "a group is one group"
-        frames.append(EncodedFrame(mark, packet.is_keyframe, units, picture))
+        frames.append(EncodedFrame(mark, packet.is_keyframe, units, picture, *_place(mime, mark.number)))
+    encoder.encode(None)  # or libsvtav1 complains
     return frames
+
+
+def _place(mime: str, number: int) -> tuple[int, bool]:
+    pattern = TEMPORAL_PATTERNS.get(mime, ((0, False),))
+    return pattern[number % len(pattern)]
 
 
 def _draw(mark: Mark, width: int, height: int) -> av.VideoFrame:
@@ -165,9 +219,21 @@ def _picture(frame: av.VideoFrame) -> bytes:
     return b"".join(parts)
 
 
-def _nal_units(stream: bytes) -> tuple[bytes, ...]:
-    """Take a byte stream of H.264 or H.265 apart (annex B of either): a zero before a start code belongs to that."""
-    return tuple(part.rstrip(b"\0") for part in stream.split(b"\0\0\1") if part.strip(b"\0"))
+def _units(mime: str, stream: bytes) -> tuple[bytes, ...]:
+    """Take a frame apart into what is sent of it, as far as its codec knows of parts."""
+    if mime == AV1:
+        return split_obus(stream)
+    if mime in _NAL_CODECS:  # annex B of either: a zero before a start code belongs to that
+        return tuple(part.rstrip(b"\0") for part in stream.split(b"\0\0\1") if part.strip(b"\0"))
+    return (stream,)
+
+
+def _stream(mime: str, units: tuple[bytes, ...]) -> bytes:
+    """Put a frame together again, for a decoder."""
+    if mime == AV1:
+        return join_obus(units)
+    start = _START_CODE if mime in _NAL_CODECS else b""
+    return b"".join(start + unit for unit in units)
 
 
 def _check(value: int) -> int:

@@ -28,6 +28,9 @@ SKEW_PACKETS: Final = 20
 
 CLOCK_RATE: Final = 90_000
 
+PERIOD_FRAMES: Final = 4
+"""Among so many frames, there is at least one of each temporal layer."""
+
 Ordered: TypeAlias = ReceivedPacket | int
 """A packet in its place, or how many are missing there for good."""
 
@@ -76,6 +79,7 @@ class TrackJudge:
         self.wants_key_frame = False
         self.layers: list[int] = []
         self.seen_at = float("-inf")
+        self._temporal_layers: deque[int] = deque(maxlen=PERIOD_FRAMES)
         self._mime = mime
         self._buffer = JitterBuffer()
         self._decoder = Decoder(mime)
@@ -85,6 +89,7 @@ class TrackJudge:
         self._first: tuple[int, float] | None = None  # unwrapped timestamp and arrival
         self._skews: deque[float] = deque(maxlen=SKEW_PACKETS)
         self._gap = 0  # packets missing since the last
+        self._mark: Mark | None = None  # of the last picture
         self._is_broken = True  # no picture can be compared: the first packet may not be the first that was sent
         self._must_be_key = False
 
@@ -92,6 +97,11 @@ class TrackJudge:
     def layer(self) -> int | None:
         """The layer of the last picture."""
         return self.layers[-1] if self.layers else None
+
+    @property
+    def temporal(self) -> int | None:
+        """The highest temporal layer of the last few pictures."""
+        return max(self._temporal_layers, default=None)
 
     def receive(self, packet: ReceivedPacket) -> None:
         """Take a packet as it comes."""
@@ -165,11 +175,12 @@ class TrackJudge:
             if before != after:
                 self._fault(packet, f"one frame, but {before} and then {after}")
             return
-        for name, bits in (("picture_id", 15), ("tl0_picture_index", 8)):
+        # TL0PICIDX counts frames of the lowest temporal layer.
+        for name, bits, least in (("picture_id", 15, 1), ("tl0_picture_index", 8, 0 if after.temporal_id else 1)):
             old, new = getattr(before, name), getattr(after, name)
             if (old is None) != (new is None):
                 self._fault(packet, f"{name} comes and goes: {old}, then {new}")
-            elif old is not None and not 1 <= (new - old) % (1 << bits) <= 1 + self._gap:
+            elif old is not None and not least <= (new - old) % (1 << bits) <= least + self._gap:
                 self._fault(packet, f"{name} goes from {old} to {new}, with {self._gap} packets missing")
 
     def _judge(self, frame: list[ReceivedPacket]) -> None:
@@ -197,15 +208,17 @@ class TrackJudge:
         if len(pictures) != 1:
             self._fault(frame[0], f"makes {len(pictures)} pictures")
             return
-        self._compare(frame[0], pictures[0])
+        self._compare(frame[0], pictures[0], is_key=is_key)
 
-    def _compare(self, packet: ReceivedPacket, picture: bytes) -> None:
-        mark = read_mark(picture)
-        if mark is None or not self._is_right(mark, picture):
-            self._fault(packet, f"not the picture that it should be: {mark} after {self.layers[-1:]}")
+    def _compare(self, packet: ReceivedPacket, picture: bytes, *, is_key: bool) -> None:
+        mark, last = read_mark(picture), None if is_key else self._mark
+        if mark is None or not self._is_right(mark, picture) or not (last is None or mark.follows(last)):
+            self._fault(packet, f"not the picture that it should be: {mark} after {self._mark}")
             return
+        self._mark = mark
         self.pictures += 1
         self.seen_at = packet.arrived_at
+        self._temporal_layers.append(mark.temporal_layer(self._mime))
         if self.layer != mark.layer:
             self.layers.append(mark.layer)
 

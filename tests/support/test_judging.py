@@ -18,9 +18,9 @@ class Stream:
     """What a perfect server would send: one stream, from whichever layer."""
 
     def __init__(self, kind: str) -> None:
-        self.mime, new_packetizer = KINDS[kind]
+        self.mime = KINDS[kind].mime
         self.packets: list[ReceivedPacket] = []
-        packetizer = new_packetizer(Random(3))  # one for all: numbers go on
+        packetizer = KINDS[kind].new_packetizer(Random(3))  # one for all: numbers go on
         self._sources = [EncodedSource(self.mime, layer, packetizer) for layer in range(3)]
         self._frames = 0
 
@@ -97,8 +97,8 @@ def test_a_switch_at_no_key_frame_is_found(kind: str) -> None:
 @every_kind
 def test_a_frame_left_out_without_a_trace_is_found(kind: str) -> None:
     stream = Stream(kind)
-    stream.send(1, 3)
-    stream.skip(1, 1)
+    stream.send(1, 4)
+    stream.skip(1, 1)  # of the lowest temporal layer
     stream.send(1, 1)
     assert is_wrong(judged(stream).faults[0])
 
@@ -106,7 +106,7 @@ def test_a_frame_left_out_without_a_trace_is_found(kind: str) -> None:
 @every_kind
 def test_a_frame_sent_again_as_another_is_found(kind: str) -> None:
     stream = Stream(kind)
-    stream.send(0, 3)
+    stream.send(0, 5)
     stream.skip(0, -1)
     stream.send(0, 1)
     assert is_wrong(judged(stream).faults[0])

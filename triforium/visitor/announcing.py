@@ -15,7 +15,7 @@ from livekit.protocol.rtc import (
     TrackPublishedResponse,
 )
 
-from rtp.sdp.codecs import H264, H265, MediaKind
+from rtp.sdp.codecs import AV1, H264, H265, VP9, MediaKind
 from rtp.units import Rid
 from triforium.visitor.connections import Connections
 from triforium.visitor.errors import PublishRefusedError
@@ -51,7 +51,7 @@ class Announcements:
         """
         request.cid = self._dice.randbytes(8).hex()
         mime = streams[0][1].mime
-        if mime in {H264, H265}:  # else the server takes what stands first in our offer
+        if mime in {H264, H265, VP9, AV1}:  # else the server takes what stands first in our offer
             codec = mime.removeprefix("video/").lower()
             request.simulcast_codecs.append(SimulcastCodec(codec=codec, cid=request.cid))
         info = await self._announce(request)

@@ -15,7 +15,7 @@ from rtp.ice.candidates import Candidate, IceCredentials, host_candidate, new_cr
 from rtp.ice.controlling import IceControllingAgent
 from rtp.ice.outputs import ConsentLost, IceOutput
 from rtp.sctp.association import SctpAssociation
-from rtp.sdp.codecs import H264, H265, Codec
+from rtp.sdp.codecs import AV1, H264, H265, VP9, Codec
 from rtp.sdp.description import Setup
 from rtp.sdp.negotiation import Negotiation
 from rtp.sdp.transceiver import Capabilities, LocalTransport, Transceiver
@@ -39,6 +39,8 @@ CAPABILITIES: Final = Capabilities(
         Codec(VP8, 96, 90_000, 1, "", _VIDEO_FEEDBACK, 97),
         Codec(H264, 102, 90_000, 1, _H264_FORMAT, _VIDEO_FEEDBACK, 103),
         Codec(H265, 104, 90_000, 1, "", _VIDEO_FEEDBACK, 105),
+        Codec(VP9, 98, 90_000, 1, "profile-id=0", _VIDEO_FEEDBACK, 99),
+        Codec(AV1, 45, 90_000, 1, "", _VIDEO_FEEDBACK, 46),
     ),
     audio_extensions=(MID, AUDIO_LEVEL, ABS_SEND_TIME),
     video_extensions=(MID, RID, REPAIRED_RID, ABS_SEND_TIME),

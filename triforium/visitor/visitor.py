@@ -202,9 +202,15 @@ class Visitor:
         quality: VideoQuality = VideoQuality.HIGH,
         width: int = 0,
         height: int = 0,
+        frame_rate: int = 0,
     ) -> None:
-        """Say how we would like a track: not now, or of a quality, or, if `width` is given, as large as we show it."""
-        setting = UpdateTrackSettings(track_sids=[sid], disabled=disabled, quality=quality, width=width, height=height)
+        """Say how we would like a track: not now, or of a quality, or, if `width` is given, as large as we show it.
+
+        `frame_rate` is as many frames a second as are of use; 0: not said.
+        """
+        setting = UpdateTrackSettings(
+            track_sids=[sid], disabled=disabled, quality=quality, width=width, height=height, fps=frame_rate
+        )
         self._send(SignalRequest(track_setting=setting))
 
     def send(self, request: SignalRequest) -> None:

@@ -170,3 +170,9 @@ def test_a_publisher_that_lies_about_its_frames_breaks_nothing(events: list[tupl
         if number is not None:
             shifted = parse_vp8(shift_ids(describe(number, tl0=number, key=number), packet, munger.offsets))
             assert shifted.picture_id == (number + munger.offsets.picture_id) & 0x7FFF
+
+
+def test_pictures_that_were_left_out_show_in_no_id_of_those_after_them() -> None:
+    came = Vp8Source().read(parse_vp8(describe(502, tl0=200)))
+    shifted = shift_ids(describe(502, tl0=200), Vp8Facts(came.descriptor, 501), UNCHANGED)
+    assert shifted == describe(501, tl0=200)
