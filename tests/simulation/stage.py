@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import pytest
+import trio
 
 from tests.simulation.house import House, open_house
 from tests.simulation.recording import Message, disagreements, labels, recorded, sections, simulated
@@ -51,6 +52,12 @@ class Stage:
         )
         await visitor.wait_connected()
         return visitor
+
+    async def begin(self, *deeds: Callable[[], Awaitable[object]]) -> None:
+        """Begin to do several things at once, and do not wait for them."""
+        nursery = await self._visitors.enter_async_context(trio.open_nursery())
+        for deed in deeds:
+            nursery.start_soon(deed)
 
     def compare(self, visitor: Visitor, identity: str) -> None:
         """See that a visitor's conversation agrees with the recorded one."""

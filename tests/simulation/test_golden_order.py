@@ -4,7 +4,7 @@ Visitors play the first three of the recorded scenarios, with the manners of eit
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -12,8 +12,9 @@ from google.protobuf.json_format import MessageToDict
 from livekit.protocol.models import ParticipantInfo, TrackSource
 
 from tests.simulation.house import flows, open_house, sent
-from tests.simulation.recording import NOT_SERVED, UNTIMELY, recorded, simulated
+from tests.simulation.recording import NOT_SERVED, UNTIMELY, Message, recorded, simulated
 from tests.simulation.stage import Stage, clients, layouts, play
+from tests.simulation.test_golden_sessions import leave_together
 from triforium.testing import Link
 from triforium.visitor import Habits, Visitor
 
@@ -90,6 +91,47 @@ async def test_publishing_muting_and_unpublishing_is_told_as_recorded(autojump_c
         return {"alice": alice, "bob": bob}
 
     await play("s03-publish-mute-unpublish", client, layout, act)
+
+
+LONG_STAY = "s12-long.js-v1"
+"""Of one layout there is a recording. What the server says of its own accord is the same in both."""
+
+
+@layouts
+async def test_in_a_stay_of_six_minutes_nothing_is_said_but_what_was_recorded(autojump_clock, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await trio.sleep(2.2)
+        bob = await stage.enter("bob")
+        await alice.publish_audio()
+        await trio.sleep(365)
+        cast = {"alice": alice, "bob": bob}
+        for identity, visitor in cast.items():
+            theirs = told_in_time(recorded(LONG_STAY, identity, "s>c"))
+            if identity == "bob":  # he heard of her leave by its number, too, which is by chance
+                assert theirs["room_update"].pop() == (1, 0)
+            assert told_in_time(simulated(visitor, "s>c")) == theirs
+        await leave_together(alice, bob)
+        return cast
+
+    if layout == "v1":
+        await play("s12-long", "js", layout, act)
+        return
+    async with open_house() as house, AsyncExitStack() as visitors:
+        await act(Stage(house, "s12-long", "js", layout, visitors))
+
+
+def told_in_time(messages: list[Message]) -> dict[str, list[object]]:
+    """Return what is told at its own time: tokens, qualities, and the room's counts."""
+    told: dict[str, list[object]] = {"refresh_token": [], "connection_quality": [], "room_update": []}
+    for kind, fields in messages:
+        if kind == "refresh_token":
+            told[kind].append("a token")
+        elif kind == "connection_quality":
+            told[kind].append([each.get("quality", "POOR") for each in fields["updates"]])
+        elif kind == "room_update":
+            told[kind].append((fields["room"].get("num_participants", 0), fields["room"].get("num_publishers", 0)))
+    return told
 
 
 # What the recordings' comparison leaves out, and what it sees only by kind.

@@ -1,13 +1,14 @@
 """Tracks are subscribed, and wanted in other ways, as it was recorded; and who speaks is told as it was."""
 
 import trio
-from livekit.protocol.models import VideoQuality
+from livekit.protocol.models import TrackType, VideoQuality
 from livekit.protocol.rtc import SignalRequest, UpdateTrackSettings
 
 from tests.simulation.back_end import open_back_end
 from tests.simulation.house import ROOM, sent
 from tests.simulation.recording import recorded
 from tests.simulation.stage import Stage, layouts, play
+from tests.simulation.test_golden_sessions import leave_together
 from triforium.visitor import Visitor
 
 
@@ -27,6 +28,32 @@ async def test_what_is_subscribed_and_wanted_is_told_as_recorded(autojump_clock,
         return {"alice": alice, "bob": bob}
 
     await play("s05-subscribe-settings", "js", layout, act)
+
+
+@layouts
+async def test_what_python_subscribes_and_wants_is_told_as_recorded(autojump_clock, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice", dynacast=True)
+        await stage.begin(alice.publish_simulcast, alice.publish_audio)
+        bob = await stage.enter("bob", auto_subscribe=False)  # between the announcements and the media
+        await trio.sleep(3)
+        sids = {track.type: track.sid for track in alice.me.tracks}
+        camera, microphone = sids[TrackType.VIDEO], sids[TrackType.AUDIO]
+        bob.subscribe(camera)
+        await trio.sleep(3)
+        low = UpdateTrackSettings(track_sids=[camera], quality=VideoQuality.LOW)
+        bob.send(SignalRequest(track_setting=low))
+        await trio.sleep(2)
+        bob.subscribe(camera, wanted=False)
+        await trio.sleep(2)
+        bob.subscribe(camera)
+        bob.subscribe(microphone)
+        await trio.sleep(4)
+        # The recorded two left at once, and Bob heard of that in one layout only.
+        await leave_together(*((bob, alice) if stage.single else (alice, bob)))
+        return {"alice": alice, "bob": bob}
+
+    await play("s05-subscribe-settings", "py", layout, act)
 
 
 async def watch(stage: Stage, bob: Visitor, camera: str, microphone: str) -> None:
