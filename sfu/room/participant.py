@@ -211,9 +211,10 @@ class Participant:
         self.tell(projections.reconnect_response(self._environment.node_id, self.data.last_sequence))
         if believed_room != self.room.name:
             self.tell(projections.room_moved(self.room, self))
-        if departed := self.room.news.departed_since(self.heard_at):
-            self.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=departed)))
-        self.tell(projections.everybody(self.room, self))
+        for update in projections.updates(self.room.news.departed_since(self.heard_at)):
+            self.tell(update)
+        for update in projections.everybody(self.room, self):
+            self.tell(update)
         self.tell(projections.room_update(self.room))
         if self.resume_trouble.takes_cut():
             sink.close()

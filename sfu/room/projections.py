@@ -1,5 +1,6 @@
 """How participants, rooms and tracks look to clients: one function for each message, and nothing kept here."""
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from livekit.protocol import models, rtc
@@ -23,6 +24,9 @@ AGENT_PROTOCOL: Final = 1
 
 PING_INTERVAL_SECONDS: Final = 5
 PING_TIMEOUT_SECONDS: Final = 15
+
+MAX_UPDATE_BYTES: Final = 128 * 1024
+"""Of people in one message, as LiveKit's server has it: what each says of itself may be long. One alone may be longer."""
 
 _KINDS: Final = {
     ParticipantKind.STANDARD: models.ParticipantInfo.STANDARD,
@@ -100,10 +104,24 @@ def reconnect_response(node_id: str, last_message_seq: int = 0) -> rtc.SignalRes
     )
 
 
-def everybody(room: "Room", participant: "Participant") -> rtc.SignalResponse:
-    """Return an update of all whom the participant may know of, itself included: who is not in it is gone."""
-    people = [each.news for each in room.participants.values() if each is participant or not each.is_hidden]
-    return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=people))
+def updates(infos: Iterable[models.ParticipantInfo]) -> Iterator[rtc.SignalResponse]:
+    """Tell how people are now: in several messages, if one would be long; in none, if nobody is told of."""
+    together: list[models.ParticipantInfo] = []
+    size = 0
+    for info in infos:
+        length = info.ByteSize()
+        if together and size + length > MAX_UPDATE_BYTES:
+            yield rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=together))
+            together, size = [], 0
+        together.append(info)
+        size += length
+    if together:
+        yield rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=together))
+
+
+def everybody(room: "Room", participant: "Participant") -> Iterator[rtc.SignalResponse]:
+    """Tell of all whom the participant may know of, itself included."""
+    return updates(each.news for each in room.participants.values() if each is participant or not each.is_hidden)
 
 
 def room_update(room: "Room") -> rtc.SignalResponse:

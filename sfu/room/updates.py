@@ -7,7 +7,7 @@ from livekit.protocol import models, rtc
 
 from sfu.errors import CloseReason
 from sfu.room.outgoing import Outgoing
-from sfu.room.projections import participant_info
+from sfu.room.projections import participant_info, updates
 
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
@@ -83,6 +83,7 @@ class ParticipantNews:
                 del self._departed[next(iter(self._departed))]
 
     def _send(self, infos: list[models.ParticipantInfo]) -> None:
-        outgoing = Outgoing(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos)))
-        for person in self._room.participants.values():
-            person.tell_all(outgoing)
+        for update in updates(infos):
+            outgoing = Outgoing(update)
+            for person in self._room.participants.values():
+                person.tell_all(outgoing)

@@ -155,6 +155,25 @@ async def test_a_client_that_believes_in_other_tracks_is_sent_to_join_anew(autoj
         assert alice.left.reason == DisconnectReason.STATE_MISMATCH
 
 
+@both_layouts
+async def test_what_a_client_says_that_it_wants_after_a_resume_is_put_right(autojump_clock, single) -> None:
+    async with open_call(single=single) as (_house, alice, bob):
+        song, film = await bob.publish_audio(), await bob.publish_video()
+        for track in (song, film):
+            await alice.wait_until(flows(alice, track.sid))
+        request = SignalRequest()
+        request.sync_state.track_sids_disabled.append(film.sid)
+        request.sync_state.subscription.track_sids.append(song.sid)
+        request.sync_state.subscription.subscribe = False
+        alice.send(request)
+        await alice.wait_until(lambda: song.sid not in alice.subscribed)
+        await trio.sleep(0.5)
+        packets = alice.received[film.sid].packets
+        await trio.sleep(2)
+        assert alice.received[film.sid].packets == packets
+        assert film.sid in alice.subscribed
+
+
 class Scissors:
     """Cut one of the signal connections that they watch, once, after so many messages either way."""
 

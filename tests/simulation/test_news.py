@@ -1,0 +1,120 @@
+"""What everybody is told of everybody: never an older state after a newer, nobody's end twice, no message too long."""
+
+from collections import Counter
+
+import pytest
+import trio
+from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource
+from livekit.protocol.rtc import SignalRequest, UpdateParticipantMetadata
+
+from sfu.room.projections import MAX_UPDATE_BYTES
+from sfu.room.updates import UPDATE_INTERVAL_SECONDS
+from tests.simulation.house import House, open_house, sent
+from triforium.visitor import Visitor
+
+DISCONNECTED = ParticipantInfo.State.DISCONNECTED
+
+layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
+
+
+def told(visitor: Visitor) -> list[ParticipantInfo]:
+    """Return all that a visitor was told of people, in order, from what the join response said on."""
+    return [*visitor.join.other_participants, *(info for each in sent(visitor, "update") for info in each.participants)]
+
+
+@layouts
+async def test_the_versions_of_somebodys_news_never_go_back(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        house.visitor("bob", single=single) as bob,
+        house.visitor("alice", single=single, resumes=True, grant={"can_update_own_metadata": True}) as alice,
+    ):
+        await bob.wait_connected()
+        for turn in range(3):
+            publication = await alice.publish_audio(source=TrackSource.SCREEN_SHARE_AUDIO)
+            publication.mute(True)
+            alice.send(SignalRequest(update_metadata=UpdateParticipantMetadata(name=f"alice {turn}", request_id=turn)))
+            await alice.cut_signal()
+            await alice.wait_until(lambda turn=turn: alice.resumptions == turn + 1)
+            publication.unpublish()
+            await trio.sleep(0.5)
+        for visitor, sid in ((bob, alice.me.sid), (alice, alice.me.sid), (alice, bob.me.sid)):
+            versions = [info.version for info in told(visitor) if info.sid == sid]
+            assert len(set(versions)) > 1
+            assert versions == sorted(versions)
+
+
+@layouts
+async def test_who_is_gone_is_told_of_once(autojump_clock, single) -> None:
+    async with open_house() as house, house.visitor("alice", single=single) as alice:
+        async with house.visitor("bob", single=single), house.visitor("carol", single=single) as carol:
+            await carol.publish_audio()
+            await alice.wait_until(lambda: set(alice.participants) == {"bob", "carol"})
+        await trio.sleep(2 * UPDATE_INTERVAL_SECONDS)
+        ends = Counter(info.identity for info in told(alice) if info.state == DISCONNECTED)
+        assert ends == {"bob": 1, "carol": 1}
+
+
+@layouts
+async def test_a_replaced_session_is_never_told_of_after_its_successor(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        house.visitor("alice", single=single) as alice,
+        house.visitor("bob", single=single) as first,
+    ):
+        await first.publish_audio()
+        await alice.wait_until(lambda: alice.participants.get("bob") == first.me)
+        async with house.visitor("bob", single=single) as second:
+            await second.wait_connected()
+            await alice.wait_until(lambda: alice.participants["bob"].sid == second.me.sid)
+            await trio.sleep(2 * UPDATE_INTERVAL_SECONDS)
+            sids = [info.sid for info in told(alice) if info.identity == "bob"]
+            assert sids == sorted(sids, key=[first.me.sid, second.me.sid].index)
+            assert all(info.disconnect_reason != DisconnectReason.DUPLICATE_IDENTITY for info in told(alice))
+
+
+async def test_who_is_hidden_is_told_of_to_nobody_else_whatever_it_does(autojump_clock) -> None:
+    async with open_house() as house, house.visitor("alice", single=True, resumes=True) as alice:
+        grant = {"hidden": True, "can_update_own_metadata": True}
+        async with house.visitor("ghost", single=True, grant=grant) as ghost:
+            await ghost.publish_audio()
+            ghost.send(SignalRequest(update_metadata=UpdateParticipantMetadata(name="boo", request_id=1)))
+            await ghost.wait_until(lambda: ghost.me.name == "boo")
+            await alice.cut_signal()
+            await alice.wait_until(lambda: alice.resumptions == 1)
+            async with house.visitor("carol", single=True) as carol:
+                await carol.wait_connected()
+                assert "ghost" not in {info.identity for info in told(carol)}
+        await trio.sleep(2 * UPDATE_INTERVAL_SECONDS)
+        assert "ghost" not in {info.identity for info in told(alice)}
+        assert not any(each.kind == "track_subscribed" for each in ghost.messages if not each.is_sent)
+
+
+async def come(house: House, nursery: trio.Nursery, identity: str, metadata: str) -> None:
+    async def stay(*, task_status: trio.TaskStatus[None]) -> None:
+        async with house.visitor(identity, single=True, claims={"metadata": metadata}) as visitor:
+            await visitor.wait_connected()
+            task_status.started()
+            await trio.sleep_forever()
+
+    await nursery.start(stay)
+
+
+async def test_news_of_many_go_in_several_messages_when_one_would_be_long(autojump_clock) -> None:
+    people = {f"person-{number}": "x" * (MAX_UPDATE_BYTES // 3) for number in range(7)}
+    async with (
+        open_house() as house,
+        house.visitor("alice", single=True, resumes=True) as alice,
+        trio.open_nursery() as nursery,
+    ):
+        await alice.wait_connected()
+        for identity, metadata in people.items():
+            await come(house, nursery, identity, metadata)
+        await alice.wait_until(lambda: people.keys() <= alice.participants.keys())
+        await alice.cut_signal()
+        await alice.wait_until(lambda: alice.resumptions == 1)
+        await trio.sleep(1)
+        sizes = [each.ByteSize() for each in sent(alice, "update")]
+        assert max(sizes) <= MAX_UPDATE_BYTES * 1.01
+        assert sum(size > MAX_UPDATE_BYTES / 2 for size in sizes) >= 6, "on coming, and on her resuming"
+        nursery.cancel_scope.cancel("seen")
