@@ -1,6 +1,6 @@
 """What one participant publishes: tracks that it has announced, and those whose media section has been agreed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Protocol
@@ -188,6 +188,16 @@ class Publisher:
     def knows(self, sid: TrackSid) -> bool:
         """Whether a track of this id has been announced or published, and not withdrawn."""
         return sid in self.publications or any(pending.info.sid == sid for pending in self._pending.values())
+
+    def silent_tracks(self) -> Iterator[models.TrackInfo]:
+        """Yield the tracks, announced or published and not muted, of which no packet has come so far."""
+        for pending in self._pending.values():
+            if pending.publication is None and not pending.info.muted:
+                yield pending.info
+        for publication in self.publications.values():
+            received = (receiver.totals().packets for receiver in publication.media.receivers.values())
+            if not publication.info.muted and not any(received):
+                yield publication.info
 
     def set_muted(self, sid: TrackSid, *, muted: bool) -> None:
         """Mute or unmute a track, announced or published.

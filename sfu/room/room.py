@@ -29,6 +29,7 @@ from sfu.room.participant import Joining, Participant
 from sfu.room.projections import room_moved, room_update
 from sfu.room.publisher import Publication
 from sfu.room.quality import Qualities
+from sfu.room.supervision import Supervision
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
 from sfu.room.voices import Voices
 from sfu.settings import RoomSettings
@@ -71,6 +72,7 @@ class Room:
         self._people_changed = trio.Event()
         self._voices = Voices(self._tracks, self.participants.values)
         self.qualities = Qualities(self.participants.values)
+        self._supervision = Supervision(self.participants.values)
         self._nursery: trio.Nursery | None = None
 
     @property
@@ -89,6 +91,7 @@ class Room:
                 self._nursery.start_soon(self._tell_counts)
                 self._nursery.start_soon(self._voices.run)
                 self._nursery.start_soon(self.qualities.run)
+                self._nursery.start_soon(self._supervision.run)
                 self.environment.tell(RoomStarted(self))
                 self._open.set()
                 await self._closing.wait()

@@ -2,11 +2,14 @@
 
 import pytest
 import trio
+from livekit.protocol.models import TrackType
+from livekit.protocol.rtc import AddTrackRequest, SignalRequest
 
 from rtp.stun import binding_request
 from rtp.units import Address
 from sfu.room.participant import MEDIA_PATH_SECONDS
-from tests.simulation.house import open_house
+from sfu.room.supervision import PATIENCE_SECONDS
+from tests.simulation.house import open_house, sent
 from tests.simulation.rawsocket import open_raw_client
 from triforium.testing.world import MEDIA_PORT, SERVER_HOST
 
@@ -54,3 +57,19 @@ async def test_where_media_flows_nothing_is_explained(autojump_clock, caplog: py
         await bob.wait_connected()
         await trio.sleep(MEDIA_PATH_SECONDS + 1)
     assert not explanations(caplog)
+
+
+async def test_a_track_of_which_nothing_comes_is_told_of_once_and_a_muted_one_never(
+    autojump_clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_house() as house, house.visitor("alice", single=True) as alice:
+        await alice.publish_audio()
+        for cid in ("camera", "muted"):
+            alice.send(SignalRequest(add_track=AddTrackRequest(cid=cid, type=TrackType.VIDEO, muted=cid == "muted")))
+        await alice.wait_until(lambda: len(sent(alice, "track_published")) == 3)
+        camera = next(each.track.sid for each in sent(alice, "track_published") if each.cid == "camera")
+        await trio.sleep(PATIENCE_SECONDS - 1)
+        assert "nothing has come" not in caplog.text
+        await trio.sleep(60)
+    lines = [record.getMessage() for record in caplog.records if "nothing has come" in record.getMessage()]
+    assert lines == [f"nothing has come of track {camera} of alice, after 30 s"]
