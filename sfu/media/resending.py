@@ -23,8 +23,9 @@ from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.selecting import LayerSelector, Placed
 from sfu.media.vp8_munger import UNCHANGED, Vp8Facts, Vp8Offsets, shift_ids
 
-MAX_RESENDS: Final = 3
-"""Answers for one packet: a subscriber may not make us send more than this many times what it was sent."""
+MAX_RESENDS: Final = 10
+"""Answers for one packet, as often as libwebrtc asks for it: a subscriber may not make us send more than that. With fewer,
+a path that loses a tenth freezes every half a minute: of what is not answered, it waits three seconds for the answer."""
 
 MAX_INTERVAL_SECONDS: Final = 0.1
 """Answers for one packet are a round trip apart, or this if that is longer: sooner, the last may be on its way yet."""
