@@ -1,5 +1,6 @@
 """Data packets between visitors: who gets what, from whom, in what order."""
 
+from base64 import b64encode
 from functools import partial
 from random import Random
 
@@ -8,7 +9,8 @@ import trio
 from livekit.protocol.models import ChatMessage, DataPacket, UserPacket
 
 from rtp.dcep import ChannelParameters
-from tests.simulation.house import open_call, open_house, sent
+from tests.simulation.back_end import open_back_end
+from tests.simulation.house import ROOM, open_call, open_house, sent
 from triforium.testing import Link
 from triforium.visitor import Visitor
 
@@ -193,6 +195,20 @@ async def test_the_server_speaks_in_nobodys_name_or_in_whose_it_says(autojump_cl
         assert alice.data.payloads == [b"to all"]
         assert (alice.data.packets[0].participant_identity, alice.data.packets[0].participant_sid) == ("", "")
         assert [each.participant_identity for each in bob.data.packets] == ["", "a service"]
+
+
+async def test_a_user_packet_that_comes_in_two_ways_is_delivered_once(autojump_clock):
+    async with open_call(single=True) as (house, alice, bob), open_back_end(house) as api:
+        await ready(alice, bob)
+        nonce = b"sixteen bytes of"
+        alice.data.send(DataPacket(user=UserPacket(payload=b"once", nonce=nonce)))
+        await bob.wait_until(lambda: bob.data.payloads == [b"once"])
+        for data, other in ((b"once", nonce), (b"another", nonce[::-1])):
+            await api.call(
+                "SendData", room=ROOM, data=b64encode(data).decode(), nonce=b64encode(other).decode(), kind="RELIABLE"
+            )
+        await bob.wait_until(lambda: bob.data.payloads[-1] == b"another")
+        assert bob.data.payloads == [b"once", b"another"]
 
 
 @each_layout

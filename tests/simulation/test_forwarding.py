@@ -174,3 +174,20 @@ async def test_webhooks_tell_of_a_stand_in_as_of_anybody(autojump_clock) -> None
         ("track_unpublished", song.sid),
         ("participant_left", ""),
     ]
+
+
+@layouts
+async def test_a_track_that_was_wanted_before_it_was_there_comes_when_it_is(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        open_back_end(house) as api,
+        house.visitor("alice", single=single) as alice,
+        house.visitor("carol", single=single, room="dest", auto_subscribe=False) as carol,
+    ):
+        song, film = await alice.publish_audio(), await alice.publish_video()
+        await carol.wait_connected()
+        carol.subscribe(song.sid)
+        await trio.sleep(5)
+        await api.call("ForwardParticipant", **FORWARD)
+        await carol.wait_until(flows(carol, song.sid))
+        assert carol.subscribed == {song.sid}, f"and not {film.sid}"
