@@ -46,3 +46,34 @@ async def move_and_forward(folder: Path, kind: Kind, layout: str) -> None:
         await alice.leave()
         await bob.until(lambda view: "alice" not in view.participants)
         await back_end.call("close")
+
+
+async def move_while_the_socket_is_dead(folder: Path, kind: Kind, layout: str) -> None:
+    """Alice is moved to Carol, and does not hear of it, since her socket has died: she does when she resumes."""
+    command = [sys.executable, PROGRAM, KEY, SECRET]
+    async with (
+        open_line_process("back-end", command, folder / "back-end.log") as back_end,
+        open_meeting(folder) as meeting,
+    ):
+        await back_end.call("connect", url=meeting.server.url)
+        wire = await meeting.lay_wire()
+        alice = await meeting.invite("alice", kind, layout, url=f"ws://127.0.0.1:{wire.port}")
+        bob = await meeting.invite("bob", kind, layout)
+        carol = await meeting.invite("carol", kind, layout, token=meeting.server.token("carol", room="dest"))
+        await at_once(alice.join, bob.join, carol.join)
+        await at_once(alice.publish, bob.publish, carol.publish)
+        await at_once(lambda: alice.perceives(bob), lambda: bob.perceives(alice))
+        sid = (await alice.view()).sid
+
+        wire.silence()
+        fields = {"room": "lobby", "identity": "alice", "destination_room": "dest"}
+        await back_end.call("call", method="move_participant", request="MoveParticipantRequest", fields=fields)
+        await bob.until(lambda view: "alice" not in view.participants)
+        assert "carol" not in (await alice.view()).participants
+        wire.cut()
+        await wire.mend()
+        await at_once(lambda: alice.perceives(carol), lambda: carol.perceives(alice))
+        view = await alice.until(lambda view: view.connected and view.reconnections == 1)
+        assert (view.participants.keys(), view.sid != sid) == ({"carol"}, True)
+        assert (await carol.view()).participants.keys() == {"alice"}
+        await back_end.call("close")

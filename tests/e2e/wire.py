@@ -14,15 +14,21 @@ class Wire:
         self._nursery = nursery
         self._server_port = server_port
         self._scope = trio.CancelScope()
+        self._is_silent = False
 
     async def mend(self) -> None:
         """Carry connections, at the same port as before."""
         self._scope = trio.CancelScope()
+        self._is_silent = False
         await self._nursery.start(self._carry, self._scope)
 
     def cut(self) -> None:
         """End all connections, and refuse new ones."""
         self._scope.cancel("the wire was cut")
+
+    def silence(self) -> None:
+        """Lose what the server says, until the wire is cut and mended; nobody notices."""
+        self._is_silent = True
 
     async def _carry(self, scope: trio.CancelScope, task_status: trio.TaskStatus[None]) -> None:
         with scope:
@@ -38,9 +44,11 @@ class Wire:
             nursery.start_soon(self._pump, far, near, nursery.cancel_scope)
 
     async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream, scope: trio.CancelScope) -> None:
+        from_server = source.socket.getpeername()[1] == self._server_port
         try:
             async for data in source:
-                await sink.send_all(data)
+                if not (from_server and self._is_silent):
+                    await sink.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # one end went; the other follows
         scope.cancel("one end was closed")

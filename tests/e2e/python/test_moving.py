@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.meeting import DUAL, SINGLE, Kind
-from tests.e2e.moving import move_and_forward
+from tests.e2e.moving import move_and_forward, move_while_the_socket_is_dead
 
 pytestmark = pytest.mark.e2e
 
@@ -11,3 +11,8 @@ pytestmark = pytest.mark.e2e
 @pytest.mark.parametrize("layout", [SINGLE, DUAL])
 async def test_who_is_moved_or_forwarded_is_perceived_where_it_is(folder, layout):
     await move_and_forward(folder, Kind.PYTHON, layout)
+
+
+@pytest.mark.parametrize("layout", [SINGLE, DUAL])
+async def test_who_is_moved_while_its_socket_is_dead_goes_on_there_when_it_resumes(folder, layout):
+    await move_while_the_socket_is_dead(folder, Kind.PYTHON, layout)
