@@ -11,8 +11,9 @@ from rtp.sdp.description import Section, Setup, read_description
 from rtp.sdp.fragment import Fragment, parse_fragment
 from sfu.errors import CloseReason, RoomClosedError, SfuError
 from sfu.model import Claims, RoomName, VideoGrant
+from sfu.room.joining import Joining
 from sfu.room.outgoing import Outgoing
-from sfu.room.participant import Joining, Participant
+from sfu.room.participant import Participant
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
 from signaling.door import Door

@@ -21,9 +21,10 @@ from sfu.errors import (
 )
 from sfu.media.simulcast import Quality, Wish
 from sfu.model import ParticipantSid, TrackSid
+from sfu.room.joining import Joining
 from sfu.room.moderation import update_subscriptions
 from sfu.room.outgoing import Outgoing
-from sfu.room.participant import Joining, Participant
+from sfu.room.participant import Participant
 from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import leave_request
 from sfu.room.publisher import RefusedError

@@ -14,7 +14,7 @@ from rtp.sdp.codecs import agree
 from sfu.media import capabilities
 from sfu.media.simulcast import Quality, Wish
 from sfu.model import Claims, Identity, TrackSid, VideoGrant
-from sfu.room.participant import Joining
+from sfu.room.joining import Joining
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
 from sfu.room.watching import Watching

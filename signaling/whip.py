@@ -13,7 +13,7 @@ from rtp.sdp.description import Section
 from rtp.sdp.transceiver import Capabilities
 from sfu.media import capabilities
 from sfu.model import Claims, ParticipantKind, VideoGrant
-from sfu.room.participant import Joining
+from sfu.room.joining import Joining
 from sfu.room.publisher import MAX_PENDING_TRACKS
 from sfu.room.quirks import unpublished_mimes
 from sfu.room.rooms import Rooms

@@ -3,7 +3,8 @@
 import msgspec
 
 from sfu.errors import IdentityTakenError, NotMovableError
-from sfu.room.participant import Joining, Participant
+from sfu.room.joining import Joining
+from sfu.room.participant import Participant
 from sfu.room.room import Room
 from sfu.room.standing_in import StandInSink, mirror, stand_in_claims
 

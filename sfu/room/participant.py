@@ -5,7 +5,6 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +24,7 @@ from sfu.room import projections
 from sfu.room.comeback import Comeback
 from sfu.room.descriptions import Descriptions
 from sfu.room.dynacast import Dynacast
+from sfu.room.joining import Joining
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.permissions import SubscriptionPermissions
@@ -53,29 +53,6 @@ ARRIVAL_SECONDS: Final = 15.0
 
 MAX_FORMER_SIDS: Final = 8
 """So many moves to other rooms may be lost with a signal connection that has died unnoticed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """What somebody asks for who joins.
-
-    `offer` and its id come with the join on the single connection, where `single_connection` is true. Without
-    `has_signal` that is all that we are told, and our answer is all that we can tell: the candidates stand in it. Who is
-    `watching` has offered all sections that it will ever have. Who `stands_for` somebody in another room has no client.
-    `may_pause` says whether videos may be paused for want of bandwidth, if the client says so.
-    """
-
-    claims: Claims
-    client_info: models.ClientInfo
-    auto_subscribe: bool
-    auto_subscribe_data: bool
-    single_connection: bool
-    offer: rtc.SessionDescription | None = None
-    add_tracks: tuple[rtc.AddTrackRequest, ...] = ()
-    has_signal: bool = True
-    may_pause: bool | None = None
-    watching: Watching | None = None
-    stands_for: "Participant | None" = None
 
 
 class Participant:

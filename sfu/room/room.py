@@ -24,8 +24,9 @@ from sfu.room.events import (
     TrackUnpublished,
 )
 from sfu.room.headcount import Headcount
+from sfu.room.joining import Joining
 from sfu.room.outgoing import Outgoing, SignalSink
-from sfu.room.participant import Joining, Participant
+from sfu.room.participant import Participant
 from sfu.room.projections import room_moved, room_update
 from sfu.room.publisher import Publication
 from sfu.room.quality import Qualities

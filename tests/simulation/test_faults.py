@@ -13,7 +13,8 @@ import trio
 from livekit.protocol.models import ParticipantInfo, TrackSource
 from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalRequest, UpdateTrackSettings
 
-from sfu.room.participant import Joining, Participant
+from sfu.room.joining import Joining
+from sfu.room.participant import Participant
 from sfu.room.peer import Peer
 from sfu.room.subscriber import Subscription
 from tests.simulation.house import House, flows, open_house
