@@ -15,12 +15,13 @@ from rtp.datachannel import ChannelClosed, ChannelDrained, ChannelMessage, Chann
 from rtp.ice.candidates import IceCredentials
 from rtp.sdp.transceiver import LocalTransport
 from sfu.environment import Environment
-from sfu.errors import CloseReason, PeerConnectionLostError
+from sfu.errors import CloseReason
 from sfu.media.speakers import Speaker
 from sfu.media.track import MediaTrack
 from sfu.model import Claims, Identity, ParticipantSid, RoomName, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
 from sfu.room import projections
+from sfu.room.arrival import Arrival
 from sfu.room.comeback import Comeback
 from sfu.room.descriptions import Descriptions
 from sfu.room.dynacast import Dynacast
@@ -45,11 +46,6 @@ current_participant: contextvars.ContextVar[str] = contextvars.ContextVar("parti
 """Who the running task works for; set at the top of `Participant.run`, for log lines."""
 
 TOKEN_REFRESH_SECONDS: Final = 300.0
-MEDIA_PATH_SECONDS: Final = 10.0
-"""After this long without a media path, the log says what could be wrong."""
-
-ARRIVAL_SECONDS: Final = 15.0
-"""For the media path of a client that has no signal connection whose end could tell us that it is gone."""
 
 MAX_FORMER_SIDS: Final = 8
 """So many moves to other rooms may be lost with a signal connection that has died unnoticed."""
@@ -92,7 +88,7 @@ class Participant:
         self._closing = trio.Event()
         self._staying = trio.Lock()
         """Held from the first task of a stay in a room to the last: those of the next stay wait for it."""
-        self._connected = trio.Event()
+        self._arrival = Arrival(self)
         self._descriptions = Descriptions(self.tell, environment.candidates)
         open_peer = partial(Peer, environment, self, self.client_info, syncs_streams=room.settings.sync_streams)
         peer = open_peer(takes_media=True, has_trickle=self.has_signal)
@@ -131,7 +127,7 @@ class Participant:
     @property
     def has_been_active(self) -> bool:
         """Whether media could flow at some time of the session."""
-        return self._connected.is_set()
+        return self._arrival.is_over
 
     @property
     def is_in_touch(self) -> bool:
@@ -142,6 +138,10 @@ class Participant:
     def can_be_told(self) -> bool:
         """Whether there is somebody at the other end of a signal connection."""
         return self.has_signal and self._sink is not None
+
+    def explain_missing_media(self) -> str:
+        """Say for the log what came of the connection that is to make the participant active."""
+        return self._primary.explain_missing_media()
 
     def summary(self) -> str:
         """Say in one line, for the log, how the session went."""
@@ -267,7 +267,7 @@ class Participant:
             if self.has_signal:
                 nursery.start_soon(self.dynacast.run)
             nursery.start_soon(self._refresh_token)
-            nursery.start_soon(self._await_media)
+            nursery.start_soon(self._arrival.run)
             if self.stands_for is not None:
                 nursery.start_soon(follow, self, self.stands_for)
             await self._closing.wait()
@@ -317,7 +317,7 @@ class Participant:
     def become_active(self) -> None:
         """Media can flow from now on."""
         self.state = models.ParticipantInfo.ACTIVE
-        self._connected.set()
+        self._arrival.connected()
         self.room.participant_active(self)
 
     # Verbs of the client
@@ -369,7 +369,7 @@ class Participant:
         if self._sink is not sink:
             return
         self._sink = None
-        if not self._connected.is_set():
+        if not self.has_been_active:
             self.close(CloseReason.SIGNAL_CLOSED)
 
     # What the connections, the publisher and the subscriber tell
@@ -453,26 +453,3 @@ class Participant:
         while True:
             await trio.sleep(TOKEN_REFRESH_SECONDS)
             self._tell_token()
-
-    async def _await_media(self) -> None:
-        """Write one line for the most frequent trouble of all: packets that do not get through.
-
-        Raises:
-            PeerConnectionLostError: there is no media path, nor a signal connection whose end could be waited for.
-        """
-        with trio.move_on_after(MEDIA_PATH_SECONDS) as patience:
-            await self._connected.wait()
-        if patience.cancelled_caught:
-            logger.warning(
-                "%s in %s has no media path after %.0f s; %s",
-                self.identity,
-                self.room.name,
-                MEDIA_PATH_SECONDS,
-                self._primary.explain_missing_media(),
-            )
-        if self.has_signal:
-            return
-        with trio.move_on_after(ARRIVAL_SECONDS - MEDIA_PATH_SECONDS):
-            await self._connected.wait()
-        if not self._connected.is_set():
-            raise PeerConnectionLostError("nobody came")

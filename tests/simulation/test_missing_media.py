@@ -7,7 +7,7 @@ from livekit.protocol.rtc import AddTrackRequest, SignalRequest
 
 from rtp.stun import binding_request
 from rtp.units import Address
-from sfu.room.participant import MEDIA_PATH_SECONDS
+from sfu.room.arrival import MEDIA_PATH_SECONDS
 from sfu.room.supervision import PATIENCE_SECONDS
 from tests.simulation.house import open_house, sent
 from tests.simulation.rawsocket import open_raw_client
