@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import trio
@@ -32,6 +32,7 @@ from sfu.room.publisher import Publication
 from sfu.room.quality import Qualities
 from sfu.room.supervision import Supervision
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS, ParticipantNews
+from sfu.room.vacancy import Vacancy
 from sfu.room.voices import Voices
 from sfu.settings import RoomSettings
 
@@ -62,15 +63,11 @@ class Room:
         self.data = RoomData(self, environment.data, environment.random)
         self._tracks: dict[TrackSid, MediaTrack] = {}
         self._flowing: set[TrackSid] = set()
-        self._opened_at = trio.current_time()
-        self._left_at: float | None = None
-        self._was_used = False
-        self._holds = 0
+        self._vacancy = Vacancy(settings, self.headcount)
         self._told = room_update(self)
         self._closing = trio.Event()
         self._open = trio.Event()
         self._closed = trio.Event()
-        self._people_changed = trio.Event()
         self._voices = Voices(self._tracks, self.participants.values)
         self.qualities = Qualities(self.participants.values)
         self._supervision = Supervision(self.participants.values)
@@ -111,15 +108,9 @@ class Room:
                 participant.close(reason)
             self._closing.set()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Keep the room from closing for want of people: somebody is on the way in."""
-        self._holds += 1
-        try:
-            yield
-        finally:
-            self._holds -= 1
-            self._people_changed.set()
+        return self._vacancy.held()
 
     async def wait_open(self) -> None:
         """Return once people can join. A checkpoint if they cannot yet."""
@@ -226,8 +217,7 @@ class Room:
     def _see_off(self, participant: Participant, publications: list[Publication], *, media_goes_on: bool) -> None:
         """Forget somebody who has gone, and tell of it."""
         self._forget(participant)
-        self._left_at = trio.current_time()
-        self._people_changed.set()
+        self._vacancy.left()
         self.news.changed(participant)
         for publication in publications:
             if media_goes_on:  # elsewhere
@@ -247,7 +237,7 @@ class Room:
 
     def permission_changed(self, participant: Participant, *, was_hidden: bool) -> None:
         """Let who now appears or vanishes do so with its tracks. What it may do itself is told by its own news."""
-        self._people_changed.set()  # it may keep the room open now, or no longer
+        self._vacancy.changed()  # it may keep the room open now, or no longer
         if participant.is_hidden != was_hidden:
             if participant.is_hidden:
                 self.news.vanished(participant)
@@ -341,11 +331,10 @@ class Room:
         """Run the tasks of somebody who has come in, and tell of it."""
         assert self._nursery is not None, "there was place in it, so the room is open"
         self._nursery.start_soon(self._host, participant, participant.sid)
-        self._was_used |= not participant.claims.is_dependent
+        self._vacancy.entered(is_dependent=participant.claims.is_dependent)
         self.news.changed(participant)
         if participant.grant.recorder:
             self._tell_room()  # at once: people are to know that they are recorded
-        self._people_changed.set()
 
     @contextmanager
     def _fence(self, participant: Participant) -> Iterator[None]:
@@ -397,22 +386,8 @@ class Room:
             self._tell_room()
 
     async def _close_when_empty(self) -> None:
-        """Close the room when nobody has been in it for as long as its settings say."""
-        while True:
-            self._people_changed = trio.Event()
-            with trio.move_on_at(self._empty_until()) as patience:
-                await self._people_changed.wait()
-            if patience.cancelled_caught:
-                self.close(CloseReason.ROOM_CLOSED)
-                return
-
-    def _empty_until(self) -> float:
-        """Say when the room closes if nobody comes; agents, recorders and the like keep none open."""
-        if self._holds or self.headcount.independent:
-            return float("inf")
-        if self._was_used and self._left_at is not None:
-            return self._left_at + self.settings.departure_timeout_seconds
-        return self._opened_at + self.settings.empty_timeout_seconds
+        await self._vacancy.wait_over()
+        self.close(CloseReason.ROOM_CLOSED)
 
 
 def _leaves(group: BaseExceptionGroup[SfuError]) -> Iterator[SfuError]:
