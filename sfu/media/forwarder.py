@@ -24,7 +24,7 @@ class GapCloser:
         self._forgets = False  # whether runs before the first entry have been forgotten
 
     def number(self, sequence: int) -> int | None:
-        """Return the number to send `sequence` under, or None if it is too late to know."""
+        """Return the number to send `sequence` under, or None if it was left out, or is too late to know."""
         if self._highest is None or sequence > self._highest:
             self._highest = sequence
         if sequence >= self._starts[-1]:
@@ -32,7 +32,8 @@ class GapCloser:
         at = bisect_right(self._starts, sequence) - 1
         if at < 0:
             return None if self._forgets else sequence - self._offsets[0]
-        return sequence - self._offsets[at]
+        left_out = self._offsets[at + 1] - self._offsets[at]  # up to where the next run starts
+        return None if sequence >= self._starts[at + 1] - left_out else sequence - self._offsets[at]
 
     def original(self, number: int) -> int | None:
         """Return the sequence number that `number` was given for, or None if it is too late to know.
@@ -44,18 +45,22 @@ class GapCloser:
             return None if self._forgets else number + self._offsets[0]
         return number + self._offsets[at]
 
-    def drop(self, sequence: int) -> None:
-        """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them."""
-        if self._highest is not None and sequence != self._highest + 1:
-            self._highest = max(self._highest, sequence)  # it stays a hole, for which the receiver asks in vain
+    def drop(self, sequence: int, *, with_missing: bool = False) -> None:
+        """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them.
+
+        `with_missing`: so can those that are missing between the two, because they are to be left out if they come.
+        """
+        first = sequence if self._highest is None else self._highest + 1
+        if sequence < first or (sequence > first and not with_missing):
+            self._highest = max(first - 1, sequence)  # it stays a hole, for which the receiver asks in vain
             return
-        if self._highest is not None and self._starts[-1] == sequence and len(self._starts) > 1:
+        if self._highest is not None and self._starts[-1] == first and len(self._starts) > 1:
             self._starts[-1] = sequence + 1  # the run goes on
-            self._offsets[-1] += 1
+            self._offsets[-1] += sequence + 1 - first
         else:
             self._forgets |= len(self._starts) == MAX_REMEMBERED_RUNS
             self._starts.append(sequence + 1)
-            self._offsets.append(self._offsets[-1] + 1)
+            self._offsets.append(self._offsets[-1] + sequence + 1 - first)
         self._highest = sequence
 
 

@@ -4,6 +4,7 @@ Theory of operation. A frame is sent if it is of layers within the limit and all
 can always be decoded, and a subscriber comes to a higher temporal layer where that begins anew. Limits change between
 pictures. More spatial layers come with a key picture only: which layer ends a picture has to be known before its end.
 What is left out leaves no gap: packets, and VP8's pictures, are numbered anew, as far as nothing unknown is in between.
+What is lost between the end of a frame and what is left out of the next is not unknown: it would be left out, too.
 Whatever was decided of a frame can be found out again, for packets that come late and for those that are sent again.
 """
 
@@ -70,6 +71,7 @@ class LayerSelector:
         self._all_sent_to: float = float("-inf")
         self._newest: int | None = None
         self._is_sent: dict[int, bool] = {}  # by number of frame
+        self._left_from: int | None = None  # the frame of the newest packet, if nothing is sent of that any more
         self._numbers, self._picture_ids = GapCloser(), GapCloser()
         if last is not None:
             self._timestamp = last.timestamp
@@ -87,10 +89,13 @@ class LayerSelector:
         """Decide on a packet that came just now; None: it is left out, or too late to be numbered."""
         frame = facts.frame
         if frame is not None and not self._wants(frame, facts):
-            self._numbers.drop(facts.sequence)
+            is_next = self._left_from is not None and 0 <= frame.number - self._left_from <= 1
+            self._numbers.drop(facts.sequence, with_missing=is_next)
+            self._left_from = frame.number if self._left_from is None else max(frame.number, self._left_from)
             if facts.vp8 is not None and facts.vp8.picture_id is not None:
                 self._picture_ids.drop(facts.vp8.picture_id)
             return None
+        self._left_from = frame.number if frame is not None and frame.has_end else None
         return self._placed(facts)
 
     def recall(self, facts: SelectableFacts) -> Placed | None:

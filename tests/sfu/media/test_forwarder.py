@@ -38,6 +38,18 @@ def test_what_is_dropped_behind_a_gap_stays_a_hole_but_those_behind_it_do_not() 
     assert gaps.number(16) == 14
 
 
+def test_what_is_missing_among_what_is_left_out_leaves_no_hole_and_is_never_sent() -> None:
+    gaps = GapCloser()
+    gaps.number(10)
+    gaps.drop(11)
+    gaps.drop(14, with_missing=True)
+    assert [gaps.number(number) for number in (15, 16)] == [11, 12]
+    gaps.drop(12)  # comes late, and is left out indeed
+    assert gaps.number(13) is None
+    assert [gaps.number(number) for number in (10, 15, 17)] == [10, 11, 13]
+    assert [gaps.original(number) for number in (10, 11, 13)] == [10, 15, 17]
+
+
 def test_runs_too_long_ago_are_forgotten_and_one_long_run_counts_once() -> None:
     gaps = GapCloser()
     gaps.number(0)
@@ -48,12 +60,12 @@ def test_runs_too_long_ago_are_forgotten_and_one_long_run_counts_once() -> None:
         gaps.drop(number)
         gaps.number(number + 1)
     assert gaps.number(-3) is None
-    assert gaps.number(5001 + MAX_REMEMBERED_RUNS) is not None
+    assert gaps.number(5002 + MAX_REMEMBERED_RUNS) is not None
 
 
 @given(
     st.integers(0, 0xFFFF),
-    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans()), max_size=400),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans(), st.booleans()), max_size=400),
     st.randoms(use_true_random=False),
 )
 def test_no_number_is_given_twice_and_order_is_kept(first: int, steps: list, random: object) -> None:
@@ -62,12 +74,12 @@ def test_no_number_is_given_twice_and_order_is_kept(first: int, steps: list, ran
     given_out: dict[int, int] = {}
     late: list[int] = []
     sequence = first
-    for lost, delayed, is_dropped in steps:
+    for lost, delayed, is_dropped, with_missing in steps:
         late += range(sequence + 1, sequence + 1 + lost)
         sequence += 1 + lost
         for each in [sequence, *(late.pop(random.randrange(len(late))) for _ in range(min(delayed, len(late))))]:
             if is_dropped:
-                gaps.drop(each)
+                gaps.drop(each, with_missing=with_missing)
             elif (number := gaps.number(each)) is not None:
                 given_out[each] = number
     numbers = [given_out[each] for each in sorted(given_out)]

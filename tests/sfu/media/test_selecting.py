@@ -117,6 +117,27 @@ def test_begun_in_the_middle_nothing_is_renumbered_that_was_sent() -> None:
     assert sent[0].sequence == facts[5].sequence + 1
 
 
+def test_what_is_lost_of_layers_that_are_left_out_leaves_no_hole() -> None:
+    """Else the subscriber would ask in vain for what nobody has."""
+    facts = key_svc_stream(6)
+    selector = LayerSelector(LayerLimit(0, 0))
+    lost = {2, 10, 15, 16}  # an upper layer's start, one in the middle, a layer's end and the start of the next
+    sent = placed(selector, [each for at, each in enumerate(facts) if at not in lost])
+    assert [each.sequence for each in sent] == list(range(6 * PACKETS))
+    assert selector.place(facts[10]) is None, "it comes late"
+
+
+def test_what_may_be_lost_of_what_is_sent_leaves_its_place() -> None:
+    facts = key_svc_stream(3)
+    selector = LayerSelector(LayerLimit(1, 0))
+    lost = {5, 6}  # the end of the highest layer, and the start of the lowest
+    sent = placed(selector, [each for at, each in enumerate(facts) if at not in lost])
+    late = selector.place(facts[6])
+    assert late is not None
+    numbers = sorted([late.sequence, *(each.sequence for each in sent)])
+    assert len(set(numbers)) == len(numbers) == 3 * 2 * PACKETS
+
+
 @pytest.mark.parametrize("is_svc", [False, True])
 @pytest.mark.parametrize("seed", range(60))
 def test_whatever_is_lost_late_or_switched_nothing_is_sent_without_what_it_needs(seed: int, *, is_svc: bool) -> None:
