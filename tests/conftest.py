@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("triforium")
     group.addoption("--scheduler-seed", type=int, default=0, help="seeds the order of tasks in every trio test")
     group.addoption("--simulation-seeds", type=int, default=20, help="how many seeds a simulation is run with")
-    group.addoption("--judged-changes", type=int, default=70, help="how many changes are judged by a real decoder")
+    group.addoption("--judged-changes", type=int, default=100, help="how many changes are judged by a real decoder")
     group.addoption("--cancellation-stride", type=int, default=7, help="how many steps lie between two cancellations")
     group.addoption("--fuzz-inputs", type=int, default=300, help="how many inputs each fuzz target is given")
 

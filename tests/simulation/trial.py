@@ -18,9 +18,8 @@ from trio.testing import MockClock
 
 from rtp.units import Rid
 from tests.simulation.house import HOME_LINK, House, open_house
-from tests.support.encodings import BLOCK_PIXELS, COLUMNS, ROWS, SCALES
-from tests.support.judging import TrackJudge, switches
-from tests.support.packetizing import KINDS, EncodedSource
+from tests.support.judging import Reference, TrackJudge, switches
+from tests.support.productions import PRODUCTIONS
 from triforium.testing import Link, deterministic_scheduling
 from triforium.visitor import Habits, Layer, Publication, ReceivedPacket, ReceivedTrack, Visitor
 
@@ -59,8 +58,9 @@ class Watcher:
     `wish` is a layer, and `temporal` the highest temporal layer within.
     """
 
-    def __init__(self, wish: int) -> None:
+    def __init__(self, wish: int, reference: Reference) -> None:
         self.wish = wish
+        self._reference = reference
         self.temporal = 2
         self.is_disabled = False
         self.judges: dict[ReceivedTrack, TrackJudge] = {}
@@ -70,7 +70,7 @@ class Watcher:
         """Let the judge of this track look at a packet."""
         judge = self.judges.get(track)
         if judge is None:
-            judge = self.judges[track] = TrackJudge(track.mime)
+            judge = self.judges[track] = TrackJudge(track.mime, self._reference)
         judge.receive(packet)
         if judge.wants_key_frame:
             track.request_key_frame()
@@ -108,7 +108,7 @@ class Trial:
         self.faults: list[str] = []
         self.watchers: list[Watcher] = []
         self._house = house
-        self._kind = KINDS[kind]
+        self._production = PRODUCTIONS[kind]
         self._dice = dice
         self._alice: Visitor | None = None
         self._publication: Publication | None = None
@@ -116,7 +116,7 @@ class Trial:
     async def run(self, changes: int) -> None:
         """Let everybody come, make so many changes, and see that all comes right between and after them."""
         single = self._dice.random() < 0.5
-        self.watchers = [Watcher(2), Watcher(2)]
+        self.watchers = [Watcher(2, self._production.reference) for _ in range(2)]
         bob, carol = self.watchers
         habits = self._dice.choice(list(Habits))
         async with (
@@ -142,22 +142,13 @@ class Trial:
 
     async def _publish(self) -> None:
         assert self._alice is not None, "she is in the room"
+        sources = self._production.new_sources(self._dice)
+        places = list(zip(RIDS, self._production.sizes, strict=True))[-len(sources) :]
         layers = [
-            Layer(
-                rid=rid,
-                width=COLUMNS * BLOCK_PIXELS * scale,
-                height=ROWS * BLOCK_PIXELS * scale,
-                bitrate_bps=50_000 * scale,
-                media=EncodedSource(
-                    self._kind.mime,
-                    layer,
-                    self._kind.new_packetizer(self._dice),
-                    first_group=self._dice.randrange(5),
-                ),
-            )
-            for layer, (rid, scale) in enumerate(zip(RIDS, SCALES, strict=True))
+            Layer(rid=rid, width=width, height=height, bitrate_bps=800 * width, media=source)
+            for (rid, (width, height)), source in zip(places, sources, strict=True)
         ]
-        by_ssrc = self._dice.random() < 0.3
+        by_ssrc = len(sources) == 1 or self._dice.random() < 0.3
         self._publication = await self._alice.publish_simulcast(layers=layers, by_ssrc=by_ssrc)
         for watcher in self.watchers:
             watcher.is_disabled = False
@@ -166,8 +157,7 @@ class Trial:
     def _wish(self, watcher: Watcher, layer: int) -> None:
         assert watcher.visitor is not None, "it is in the room"
         watcher.wish = layer
-        scale = SCALES[layer]
-        size = (COLUMNS * BLOCK_PIXELS * scale, ROWS * BLOCK_PIXELS * scale) if self._dice.random() < 0.5 else (0, 0)
+        size = self._production.sizes[layer] if self._dice.random() < 0.5 else (0, 0)
         watcher.visitor.set_track(
             self._sid,
             disabled=watcher.is_disabled,
@@ -181,7 +171,7 @@ class Trial:
         assert self._publication is not None, "something is published"
         publication, dice = self._publication, self._dice
         watcher = dice.choice(self.watchers)
-        layer = dice.randrange(3)
+        layer = dice.randrange(len(publication.senders))
         what = dice.choice(CHANGES)
         match what:
             case "wish":
@@ -244,7 +234,7 @@ class Trial:
             judge = watcher.judge_of(self._sid)
             if judge is None or judge.layer != watcher.wish or judge.seen_at <= since + STEADY_SECONDS:
                 return False
-            return self._kind.temporal_layers == 1 or judge.temporal == watcher.temporal
+            return self._production.temporal_layers == 1 or judge.temporal == watcher.temporal
 
         return sees
 

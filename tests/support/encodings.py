@@ -84,13 +84,9 @@ class Mark:
     layer: int
     number: int
 
-    def temporal_layer(self, mime: str) -> int:
-        """Return the temporal layer that it is of."""
-        return _place(mime, self.number)[0]
-
     def follows(self, last: "Mark") -> bool:
         """Say whether it can come after `last`, with no key frame between."""
-        return self.layer == last.layer and self.number > last.number
+        return self.number > last.number
 
     def bits(self) -> list[bool]:
         """Return the mark's blocks: two bits of layer, ten of number, and four that check them."""
@@ -121,14 +117,18 @@ class Decoder:
         self._mime = mime
         self._context = av.CodecContext.create(_DECODERS[mime], "r")
         self._context.thread_count = 1
+        if mime == AV1:
+            self._context.options = {"alllayers": "0"}  # else the lowest spatial layer comes first
 
     def decode(self, units: tuple[bytes, ...]) -> list[bytes]:
-        """Return the pictures that come of a frame: one, from a decoder that is well fed.
+        """Return the pictures that come of a frame: one, from a decoder that is well fed, of the highest spatial layer.
 
         Raises:
             av.FFmpegError: if the frame makes no sense to it.
         """
-        return [_picture(frame) for frame in self._context.decode(av.Packet(_stream(self._mime, units)))]
+        streams = units if self._mime == VP9 else (_stream(self._mime, units),)
+        frames = [frame for stream in streams for frame in self._context.decode(av.Packet(stream))]
+        return [_picture(frame) for frame in (frames[-1:] if self._mime in TEMPORAL_PATTERNS else frames)]
 
 
 @cache
@@ -139,6 +139,23 @@ def encoded_layer(mime: str, layer: int) -> tuple[EncodedFrame, ...]:
         marks = [Mark(layer, group * GROUP_FRAMES + at) for at in range(GROUP_FRAMES)]
         frames += _encode(mime, marks)
     return tuple(frames)
+
+
+class EncodedReference:
+    """Tells what a picture is by its mark, if it is to the last byte what a decoder gives that was fed directly."""
+
+    def __init__(self, mime: str) -> None:
+        self._mime = mime
+
+    def mark(self, picture: bytes) -> Mark | None:
+        """Return its layer and number, if it is right."""
+        mark = read_mark(picture)
+        frames = () if mark is None or mark.layer >= len(SCALES) else encoded_layer(self._mime, mark.layer)
+        return mark if mark and mark.number < len(frames) and frames[mark.number].picture == picture else None
+
+    def temporal(self, mark: Mark) -> int:
+        """Return the temporal layer of a picture."""
+        return _place(self._mime, mark.number)[0]
 
 
 def read_mark(picture: bytes) -> Mark | None:

@@ -8,13 +8,14 @@ good, no picture can be compared until the next key frame: those are counted, an
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import av
 
 from rtp.errors import DecodeError
 from rtp.serial import unwrap
-from tests.support.encodings import VP8, Decoder, Mark, encoded_layer, read_mark
+from tests.support.describing import DescribedFrames
+from tests.support.encodings import VP8, Decoder, EncodedReference, Mark
 from tests.support.packetizing import Vp8Ids, assemble, is_key_frame, starts_frame, vp8_ids
 from triforium.visitor import ReceivedPacket
 
@@ -33,6 +34,16 @@ PERIOD_FRAMES: Final = 4
 
 Ordered: TypeAlias = ReceivedPacket | int
 """A packet in its place, or how many are missing there for good."""
+
+
+class Reference(Protocol):
+    """Who knows which pictures are right."""
+
+    def mark(self, picture: bytes) -> Mark | None:
+        """Return what a picture is; None if it is nothing that there should be."""
+
+    def temporal(self, mark: Mark) -> int:
+        """Return the temporal layer of a picture."""
 
 
 class JitterBuffer:
@@ -72,7 +83,8 @@ class TrackJudge:
     without one there is nothing to compare any more.
     """
 
-    def __init__(self, mime: str) -> None:
+    def __init__(self, mime: str, reference: Reference | None = None) -> None:
+        """`reference` tells which pictures are right: by default, those of the codec in `encodings`."""
         self.faults: list[str] = []
         self.pictures = self.key_frames = self.incomparable = self.missing = self.cut_short = 0
         self.stretches: list[int] = [0]
@@ -83,6 +95,8 @@ class TrackJudge:
         self._mime = mime
         self._buffer = JitterBuffer()
         self._decoder = Decoder(mime)
+        self._reference = reference or EncodedReference(mime)
+        self._described = DescribedFrames()
         self._frame: list[ReceivedPacket] | None = None  # None: its beginning is missing
         self._last: ReceivedPacket | None = None
         self._timestamp: int | None = None  # unwrapped, of the last packet
@@ -115,6 +129,7 @@ class TrackJudge:
         self.missing += count
         self._gap += count
         self._frame = None
+        self._described.lose()
         if not self._is_broken:
             self._is_broken = self.wants_key_frame = True
             self.stretches.append(0)
@@ -123,6 +138,8 @@ class TrackJudge:
         try:
             starts = starts_frame(self._mime, packet.payload)
             self._check_order(packet)
+            for fault in self._described.receive(packet):
+                self._fault(packet, fault)
         except DecodeError as error:
             self._fault(packet, f"cannot be read: {error}")
             return
@@ -211,20 +228,16 @@ class TrackJudge:
         self._compare(frame[0], pictures[0], is_key=is_key)
 
     def _compare(self, packet: ReceivedPacket, picture: bytes, *, is_key: bool) -> None:
-        mark, last = read_mark(picture), None if is_key else self._mark
-        if mark is None or not self._is_right(mark, picture) or not (last is None or mark.follows(last)):
+        mark, last = self._reference.mark(picture), None if is_key else self._mark
+        if mark is None or not (last is None or mark.follows(last)):
             self._fault(packet, f"not the picture that it should be: {mark} after {self._mark}")
             return
         self._mark = mark
         self.pictures += 1
         self.seen_at = packet.arrived_at
-        self._temporal_layers.append(mark.temporal_layer(self._mime))
+        self._temporal_layers.append(self._reference.temporal(mark))
         if self.layer != mark.layer:
             self.layers.append(mark.layer)
-
-    def _is_right(self, mark: Mark, picture: bytes) -> bool:
-        frames = encoded_layer(self._mime, mark.layer) if mark.layer < 3 else ()
-        return mark.number < len(frames) and frames[mark.number].picture == picture
 
     def _fault(self, packet: ReceivedPacket, what: str) -> None:
         self.faults.append(f"{packet.sequence} at {packet.arrived_at:.3f}: {what}")

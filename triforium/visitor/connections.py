@@ -15,6 +15,7 @@ from livekit.protocol.rtc import (
     TrickleRequest,
 )
 
+from rtp.extensions import DEPENDENCY_DESCRIPTOR
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
 from rtp.sdp.transceiver import LocalEncoding, LocalTrack, Transceiver
@@ -305,6 +306,7 @@ class Connections:
             rtx_ssrc=rtx_ssrc,
             mime=codec.mime,
             watch=self._watch,
+            descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
         )
         self.received[sid] = track
         return track

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from rtp.extensions import find_extension
 from rtp.nack import NackGenerator, NackStatistics, Request
 from rtp.packet import RtpHeader, parse_header, payload_end
 from rtp.payload.rtx import parse_retransmission
@@ -54,7 +55,8 @@ class TrackStatistics:
 class ReceivedPacket:
     """A packet of a track that had not come before, first hand or sent again.
 
-    `sequence` is unwrapped, `timestamp` is as sent; the payload is without padding.
+    `sequence` is unwrapped, `timestamp` is as sent; the payload is without padding. `descriptor` is the dependency
+    descriptor, if there is one.
     """
 
     sequence: int
@@ -63,6 +65,7 @@ class ReceivedPacket:
     payload_type: int
     payload: bytes
     arrived_at: float
+    descriptor: bytes | None = None
 
 
 Watch: TypeAlias = Callable[["ReceivedTrack", ReceivedPacket], None]
@@ -84,6 +87,7 @@ class ReceivedTrack:
         rtx_ssrc: Ssrc | None = None,
         mime: str = VP8,
         watch: Watch | None = None,
+        descriptor_id: int | None = None,
     ) -> None:
         self.sid = sid
         self.kind = kind
@@ -92,6 +96,7 @@ class ReceivedTrack:
         self.mime = mime
         self._payload_type = payload_type
         self._watch = watch
+        self._descriptor_id = descriptor_id
         self._key_frame_wanted = False
         self._nacks = NackGenerator()
         self._known_payloads = known_payloads
@@ -159,7 +164,8 @@ class ReceivedTrack:
         if self._first_arrival is None:
             self._first_arrival = now
         if self._watch is not None:
-            self._watch(self, _received(arrival.sequence, header, payload, now))
+            described = None if self._descriptor_id is None else find_extension(packet, header, self._descriptor_id)
+            self._watch(self, _received(arrival.sequence, header, payload, now, described))
         if not payload:
             return
         if self._is_vp8:
@@ -217,5 +223,5 @@ class ReceivedTrack:
         return payload[descriptor.size :]
 
 
-def _received(sequence: int, header: RtpHeader, payload: bytes, now: float) -> ReceivedPacket:
-    return ReceivedPacket(sequence, header.timestamp, header.marker, header.payload_type, payload, now)
+def _received(sequence: int, header: RtpHeader, payload: bytes, now: float, descriptor: bytes | None) -> ReceivedPacket:
+    return ReceivedPacket(sequence, header.timestamp, header.marker, header.payload_type, payload, now, descriptor)

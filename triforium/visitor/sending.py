@@ -4,15 +4,25 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Final
 
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, REPAIRED_RID, RID, abs_send_time, serialize_extensions
+from rtp.extensions import (
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    DEPENDENCY_DESCRIPTOR,
+    MID,
+    REPAIRED_RID,
+    RID,
+    abs_send_time,
+    find_extension,
+    serialize_extensions,
+)
 from rtp.history import MAX_VIDEO_PACKETS, PacketHistory
-from rtp.packet import build_packet, parse_header
+from rtp.packet import RtpHeader, build_packet, parse_header
 from rtp.payload.rtx import rtx_payload
 from rtp.rtcp.reports import SenderReport
 from rtp.sdp.codecs import MediaKind
 from rtp.serial import ntp_time, unwrap
 from rtp.units import Mid, Rid, Ssrc
-from triforium.visitor.sources import Source
+from triforium.visitor.sources import DescribedSource, Source
 
 LOUDNESS: Final = bytes((0x80 | 12,))
 """The tone's level as RFC 6464 has it: voice, 12 dB below the loudest."""
@@ -50,6 +60,7 @@ class Sender:
         self.key_frames_requested = 0
         self.packets = self.octets = self.resent = 0
         self._source = source
+        self._described = source if isinstance(source, DescribedSource) else None
         self._random = random
         self._started_at: float | None = None
         self._due = 0.0
@@ -60,6 +71,7 @@ class Sender:
         self._is_known = False
         self._fixed: tuple[tuple[int, bytes], ...] = ()
         self._send_time_id: int | None = None
+        self._descriptor_id: int | None = None
         self._draw_numbers()
 
     def agree(
@@ -75,6 +87,7 @@ class Sender:
         is_loud = self.kind is MediaKind.AUDIO and AUDIO_LEVEL in extensions
         self._fixed = ((extensions[AUDIO_LEVEL], LOUDNESS),) if is_loud else ()
         self._send_time_id = extensions.get(ABS_SEND_TIME)
+        self._descriptor_id = extensions.get(DEPENDENCY_DESCRIPTOR)
 
     @property
     def is_agreed(self) -> bool:
@@ -142,8 +155,8 @@ class Sender:
             timestamp = self._timestamp(self._due)
             self._due += interval
             payloads = self._source.next_burst()
-            block = self._extensions(() if self._is_known else self._names, now)
-            for index, payload in enumerate(payloads, 1):
+            blocks = self._blocks(len(payloads), now)
+            for index, (payload, block) in enumerate(zip(payloads, blocks, strict=True), 1):
                 packet = build_packet(
                     payload_type=self._payload_type,
                     sequence=self._sequence & 0xFFFF,
@@ -179,6 +192,8 @@ class Sender:
 
     def _retransmission(self, packet: bytes, ssrc: Ssrc, payload_type: int, now: float) -> bytes:
         header = parse_header(packet)
+        # What repairs a layer says so for ever: nobody reports on it.
+        names = () if self._is_known and self.rid is None else self._repair_names
         self._rtx_sequence += 1
         return build_packet(
             payload_type=payload_type,
@@ -187,8 +202,7 @@ class Sender:
             ssrc=ssrc,
             payload=rtx_payload(header.sequence, packet[header.size :]),
             marker=header.marker,
-            # What repairs a layer says so for ever: nobody reports on it.
-            extensions=self._extensions(() if self._is_known and self.rid is None else self._repair_names, now),
+            extensions=self._extensions((*names, *self._sent_descriptor(packet, header)), now),
         )
 
     @property
@@ -207,6 +221,21 @@ class Sender:
         if self._send_time_id is not None:
             elements.append((self._send_time_id, abs_send_time(now)))
         return serialize_extensions(elements)
+
+    def _blocks(self, count: int, now: float) -> list[bytes]:
+        """Return the extensions of each packet of a burst."""
+        names = () if self._is_known else self._names
+        if self._descriptor_id is None or self._described is None:
+            return [self._extensions(names, now)] * count
+        return [
+            self._extensions((*names, (self._descriptor_id, data)), now) for data in self._described.last_descriptors()
+        ]
+
+    def _sent_descriptor(self, packet: bytes, header: RtpHeader) -> tuple[tuple[int, bytes], ...]:
+        if self._descriptor_id is None:
+            return ()
+        data = find_extension(packet, header, self._descriptor_id)
+        return () if data is None else ((self._descriptor_id, data),)
 
     def _draw_numbers(self) -> None:
         self._sequence = self._random.randrange(1 << 15)  # RFC 3711 §3.3.1: not near the wrap, while keys are new

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from rtp.sdp.codecs import OPUS
 from triforium.visitor.plan import MediaPlan
@@ -25,6 +25,15 @@ class Source(Protocol):
     @abstractmethod
     def request_key_frame(self) -> None:
         """Let the next frame be one that a decoder can start with."""
+
+
+@runtime_checkable
+class DescribedSource(Source, Protocol):
+    """A source whose packets tell in the dependency descriptor which frames theirs needs."""
+
+    @abstractmethod
+    def last_descriptors(self) -> list[bytes]:
+        """Return those of the last burst, one for each of its payloads."""
 
 
 class AudioSource:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 
-import av
 import pytest
 
 from rtp.extensions import DEPENDENCY_DESCRIPTOR, parse_extensions
 from rtp.packet import parse_header
 from rtp.payload.dependency_descriptor import Structure, parse_dependency_descriptor
-from rtp.payload.vp9 import parse_vp9
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Ssrc
 from sfu.media.downtrack import DownTrack
@@ -19,6 +17,8 @@ from sfu.media.selecting import NO_LIMIT, LayerLimit
 from sfu.media.simulcast import Quality, Wish
 from tests.rtp.wire import RecordedPacket, recorded_rtp
 from tests.sfu.media.rig import Connection, SentPacket
+from tests.support.encodings import Decoder
+from tests.support.packetizing import assemble
 
 DESCRIPTOR_ID = 13
 SIZES = [(320, 180), (640, 360), (1280, 720)]
@@ -65,63 +65,17 @@ def descriptors(sent: list[SentPacket]) -> Iterator[tuple[int, int, int | None]]
         yield descriptor.spatial_id, descriptor.temporal_id, descriptor.active_targets
 
 
-def decode_vp9(sent: list[SentPacket]) -> list[tuple[int, int]]:
+def decode(what: str, sent: list[SentPacket]) -> list[tuple[int, int]]:
     """Return the sizes of the pictures that a decoder makes of the highest layers."""
-    decoder = av.CodecContext.create("vp9", "r")
-    sizes, frame = [], b""
+    mime = f"video/{what.upper()}"
+    decoder, sizes, payloads = Decoder(mime), [], []
     for each in sent:
-        descriptor = parse_vp9(each.payload)
-        frame = (b"" if descriptor.starts_frame else frame) + each.payload[descriptor.size :]
-        if descriptor.ends_frame:
-            shown = [(picture.width, picture.height) for picture in decoder.decode(av.Packet(frame))]
-            if each.header.marker:
-                sizes += shown
-    return sizes
-
-
-def decode_av1(sent: list[SentPacket]) -> list[tuple[int, int]]:
-    """Return the sizes of the pictures that a decoder makes of temporal units."""
-    decoder = av.CodecContext.create("libdav1d", "r")
-    decoder.options = {"alllayers": "0", "framethreads": "1"}
-    sizes, unit, fragment = [], b"\x12\x00", b""
-    for each in sent:
-        for part, is_whole in _elements(each.payload):
-            fragment += part
-            if is_whole:
-                unit += _sized(fragment)
-                fragment = b""
+        payloads.append(each.payload)
         if each.header.marker:
-            sizes += [(picture.width, picture.height) for picture in decoder.decode(av.Packet(unit))]
-            unit = b"\x12\x00"  # a temporal delimiter
-    return sizes + [(picture.width, picture.height) for picture in decoder.decode(None)]
-
-
-def _elements(payload: bytes) -> Iterator[tuple[bytes, bool]]:
-    """Yield the OBU elements of a packet, and whether each ends here (AV1 RTP payload specification §4.4)."""
-    count, goes_on, at, index = payload[0] >> 4 & 3, bool(payload[0] & 0x40), 1, 0
-    while at < len(payload):
-        index += 1
-        size = len(payload) - at
-        if index != count:
-            size, shift = 0, 0
-            while True:
-                size |= (payload[at] & 0x7F) << shift
-                at, shift = at + 1, shift + 7
-                if not payload[at - 1] & 0x80:
-                    break
-        part, at = payload[at : at + size], at + size
-        yield part, not (goes_on and at == len(payload))
-
-
-def _sized(obu: bytes) -> bytes:
-    """Give an OBU the size field that it goes without in RTP."""
-    if obu[0] & 2:
-        return obu
-    head = 2 if obu[0] & 4 else 1
-    size, field = len(obu) - head, b""
-    while size > 0x7F:
-        field, size = field + bytes((size & 0x7F | 0x80,)), size >> 7
-    return bytes((obu[0] | 2,)) + obu[1:head] + field + bytes((size,)) + obu[head:]
+            pictures = decoder.decode(assemble(mime, payloads))
+            sizes += [(int.from_bytes(picture[:2]), int.from_bytes(picture[2:4])) for picture in pictures]
+            payloads = []
+    return sizes
 
 
 @pytest.mark.parametrize("reads_descriptor", [True, False])
@@ -131,7 +85,7 @@ async def test_a_decoder_shows_the_layer_of_vp9_that_was_asked_for(spatial: int,
     watched.down_track.limit_layers(LayerLimit(spatial, 2))
     watched.play()
     assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
-    sizes = decode_vp9(watched.sent)
+    sizes = decode("vp9", watched.sent)
     assert len(sizes) >= 10
     assert set(sizes) == {SIZES[spatial]}
 
@@ -142,7 +96,7 @@ async def test_a_decoder_shows_av1_of_the_layers_that_were_asked_for(spatial: in
     watched.down_track.limit_layers(LayerLimit(spatial, 2))
     watched.play()
     assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
-    sizes = decode_av1(watched.sent)
+    sizes = decode("av1", watched.sent)
     assert len(sizes) >= 10
     assert set(sizes) == {SIZES[spatial]}
 
