@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtp.errors import DecodeError
+from rtp.payload.picture_id import read_picture_id
 
 # The descriptor (RFC 7741 §4.2): only its first byte is always there.
 #
@@ -111,13 +112,7 @@ def _parse_extension(payload: bytes, descriptor: Vp8Descriptor) -> None:
     if flags & _HAS_TL0 and not flags & _HAS_TID:
         raise DecodeError("VP8 descriptor with TL0PICIDX but without TID")
     if flags & _HAS_PICTURE_ID:
-        picture_id = payload[at]
-        at += 1
-        if picture_id & _LONG:
-            picture_id = (picture_id & 0x7F) << 8 | payload[at]
-            at += 1
-            descriptor.picture_id_is_long = True
-        descriptor.picture_id = picture_id
+        descriptor.picture_id, descriptor.picture_id_is_long, at = read_picture_id(payload, at)
     if flags & _HAS_TL0:
         descriptor.tl0_picture_index = payload[at]
         at += 1

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rtp.errors import DecodeError
+from rtp.payload.picture_id import read_picture_id
 
 # The descriptor (RFC 9628 §4.2): only its first byte is always there.
 #
@@ -21,7 +22,6 @@ _FLEXIBLE: Final = 0x10
 _START: Final = 0x08
 _END: Final = 0x04
 _HAS_STRUCTURE: Final = 0x02
-_LONG: Final = 0x80
 MAX_REFERENCES: Final = 3
 
 
@@ -77,13 +77,7 @@ def _parse(payload: bytes) -> Vp9Descriptor:
     )
     at = 1
     if flags & _HAS_PICTURE_ID:
-        picture_id = payload[at]
-        at += 1
-        if picture_id & _LONG:
-            picture_id = (picture_id & 0x7F) << 8 | payload[at]
-            at += 1
-            descriptor.picture_id_is_long = True
-        descriptor.picture_id = picture_id
+        descriptor.picture_id, descriptor.picture_id_is_long, at = read_picture_id(payload, at)
     if flags & _HAS_LAYERS:
         layers = payload[at]
         descriptor.temporal_id, descriptor.spatial_id = layers >> 5, layers >> 1 & 7

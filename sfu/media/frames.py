@@ -23,7 +23,7 @@ class FrameFacts:
     """One packet's frame. Numbers grow with the decoding order, and are unwrapped.
 
     `references` are the numbers of the frames that it needs. `is_key`: it begins a picture that needs nothing before it.
-    `has_end`: the packet is its last. `descriptor` goes on to subscribers who read it.
+    `has_start` and `has_end`: the packet is its first, and its last. `descriptor` goes on to subscribers who read it.
     """
 
     number: int
@@ -33,6 +33,7 @@ class FrameFacts:
     is_key: bool
     has_end: bool
     descriptor: DependencyDescriptor | None = None
+    has_start: bool = False
 
 
 class Scalability(NamedTuple):
@@ -78,6 +79,7 @@ class FrameReader:
             is_key=not spatial and not descriptor.frame_diffs,
             has_end=descriptor.ends_frame,
             descriptor=descriptor,
+            has_start=descriptor.starts_frame,
         )
 
     def read_vp8(self, facts: Vp8Facts, *, is_keyframe: bool) -> FrameFacts | None:
@@ -91,7 +93,15 @@ class FrameReader:
         if temporal >= self.scalability.temporal_layers:
             self._note(1, temporal + 1)
         references = self._references(facts.picture_id, 0, temporal, is_sync=descriptor.layer_sync)
-        return FrameFacts(facts.picture_id, 0, temporal, references, is_key=is_keyframe, has_end=False)
+        return FrameFacts(
+            facts.picture_id,
+            0,
+            temporal,
+            references,
+            is_key=is_keyframe,
+            has_end=False,
+            has_start=descriptor.start_of_frame,
+        )
 
     def read_vp9(self, payload: bytes, *, is_described: bool) -> tuple[FrameFacts | None, bool]:
         """Tell what VP9's descriptor says of its frame, None if nothing, and whether a decoder can start here.
@@ -119,7 +129,16 @@ class FrameReader:
         number = picture * _SPATIAL_LAYERS + spatial
         is_key = not descriptor.is_predicted and not spatial
         references = self._vp9_references(descriptor, number)
-        return FrameFacts(number, spatial, descriptor.temporal_id, references, is_key, descriptor.ends_frame), starts
+        frame = FrameFacts(
+            number,
+            spatial,
+            descriptor.temporal_id,
+            references,
+            is_key,
+            descriptor.ends_frame,
+            has_start=descriptor.starts_frame,
+        )
+        return frame, starts
 
     def _vp9_references(self, descriptor: Vp9Descriptor, number: int) -> tuple[int, ...]:
         spatial, temporal = descriptor.spatial_id or 0, descriptor.temporal_id or 0

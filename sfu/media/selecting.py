@@ -4,7 +4,7 @@ Theory of operation. A frame is sent if it is of layers within the limit and all
 can always be decoded, and a subscriber comes to a higher temporal layer where that begins anew. Limits change between
 pictures. More spatial layers come with a key picture only: which layer ends a picture has to be known before its end.
 What is left out leaves no gap: packets, and VP8's pictures, are numbered anew, as far as nothing unknown is in between.
-What is lost between the end of a frame and what is left out of the next is not unknown: it would be left out, too.
+What is lost beside a packet that is left out is not unknown, where it can be of no other frame: it would be left out, too.
 Whatever was decided of a frame can be found out again, for packets that come late and for those that are sent again.
 """
 
@@ -95,7 +95,9 @@ class LayerSelector:
             if facts.vp8 is not None and facts.vp8.picture_id is not None:
                 self._picture_ids.drop(facts.vp8.picture_id)
             return None
-        self._left_from = frame.number if frame is not None and frame.has_end else None
+        if frame is not None and frame.has_start and frame.number - 1 == self._left_from:
+            self._numbers.drop(facts.sequence - 1, with_missing=True)
+        self._left_from = frame.number if frame is not None and (frame.has_end or facts.marker) else None
         return self._placed(facts)
 
     def recall(self, facts: SelectableFacts) -> Placed | None:

@@ -18,20 +18,26 @@ from triforium.visitor import Source
 class Production:
     """One kind. Its layers have these sizes (width, height), lowest first: each a source, or all in a single one.
 
-    `max_incomparable` is how many pictures there may be that cannot be compared, for each that can. Of layers in one source,
-    what is lost on the way to the server may leave a hole in the numbers of those who do not get its layer.
+    `temporal_layers` are those that its packets tell of.
     """
 
     sizes: Sequence[tuple[int, int]]
     temporal_layers: int
     new_sources: Callable[[Random], list[Source]]
     reference: Reference
-    max_incomparable: float
+
+    @property
+    def max_incomparable(self) -> float:
+        """How many pictures there may be that cannot be compared, for each that can.
+
+        Where layers are left out, what is lost on the way to the server may be a hole in a subscriber's numbers.
+        """
+        return 0.2 if self.temporal_layers == 1 else 1.0
 
 
 def _encoded(kind: Kind) -> Production:
     sizes = [(COLUMNS * BLOCK_PIXELS * scale, ROWS * BLOCK_PIXELS * scale) for scale in SCALES]
-    return Production(sizes, kind.temporal_layers, partial(_encoded_sources, kind), EncodedReference(kind.mime), 0.2)
+    return Production(sizes, kind.temporal_layers, partial(_encoded_sources, kind), EncodedReference(kind.mime))
 
 
 def _encoded_sources(kind: Kind, random: Random) -> list[Source]:
@@ -42,7 +48,7 @@ def _encoded_sources(kind: Kind, random: Random) -> list[Source]:
 
 
 def _recorded(mime: str, source: type[RecordedSource]) -> Production:
-    return Production(recordings.SIZES, 3, lambda random: [source(mime, random)], RecordedReference(mime), 0.6)
+    return Production(recordings.SIZES, 3, lambda random: [source(mime, random)], RecordedReference(mime))
 
 
 PRODUCTIONS: Final[Mapping[str, Production]] = {

@@ -47,7 +47,8 @@ def key_svc_stream(pictures: int, *, keys: tuple[int, ...] = (0,)) -> list[Facts
             references = ((number - 1,) if spatial else ()) if is_key_picture else (number - 3,)
             for part in range(PACKETS):
                 end = part == PACKETS - 1
-                frame = FrameFacts(number, spatial, 0, references, is_key_picture and not spatial, end)
+                is_key = is_key_picture and not spatial
+                frame = FrameFacts(number, spatial, 0, references, is_key, end, has_start=part == 0)
                 facts.append(Facts(number * PACKETS + part, at * 3000, end and spatial == 2, None, frame))
     return facts
 
@@ -121,10 +122,17 @@ def test_what_is_lost_of_layers_that_are_left_out_leaves_no_hole() -> None:
     """Else the subscriber would ask in vain for what nobody has."""
     facts = key_svc_stream(6)
     selector = LayerSelector(LayerLimit(0, 0))
-    lost = {2, 10, 15, 16}  # an upper layer's start, one in the middle, a layer's end and the start of the next
+    lost = {2, 10, 15, 16, 23}  # an upper layer's start, one in the middle, and more at both ends of the highest
     sent = placed(selector, [each for at, each in enumerate(facts) if at not in lost])
     assert [each.sequence for each in sent] == list(range(6 * PACKETS))
     assert selector.place(facts[10]) is None, "it comes late"
+
+
+def test_what_is_lost_at_either_end_of_a_picture_that_is_left_out_leaves_no_hole() -> None:
+    facts = vp8_stream(8)
+    lost = {2, 7}  # the start and the end of frames of layer 2
+    sent = placed(LayerSelector(LayerLimit(0, 1)), [each for at, each in enumerate(facts) if at not in lost])
+    assert [each.sequence for each in sent] == list(range(100, 100 + 4 * PACKETS))
 
 
 def test_what_may_be_lost_of_what_is_sent_leaves_its_place() -> None:
