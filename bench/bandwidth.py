@@ -49,6 +49,7 @@ SCENARIOS: Final = (
     Scenario("steady 300 kbit/s", [Phase(40, bottleneck(3e5))], frozen_goal=2.0),
     drop("2 M, 300 k, 2 M", 0.3),
     drop("the same, a queue of 1 s", 1.0),
+    drop("the same, a queue of 50 ms", 0.05),
     Scenario(
         "slow ramp, down and up",
         [*(Phase(RAMP_SECONDS, bottleneck(each * 1e5)) for each in RAMP), Phase(WIDE, bottleneck(FAST))],

@@ -4,16 +4,18 @@ Theory of operation. An estimator learns what the connection carries: by transpo
 to that, and else by the client's own estimate (REMB). As long as nothing has shown a limit everybody gets what it wishes
 for. From then on the budget is shared (`allocator`): at once when it falls, now and then when it grows, or when what
 layers cost has changed. While the connection is congested nobody climbs. While somebody lacks something padding is sent
-every now and then, to learn whether there is room for more.
+every now and then, to learn whether there is room for more. What was lost is sent again no faster than is known to get
+through.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
 
 from rtp.bandwidth.estimate import Estimate
+from rtp.bandwidth.pacer import RepairPacer
 from rtp.bandwidth.prober import Prober, ProberStatistics
 from rtp.bandwidth.remote import RemoteEstimator, RemoteStatistics
 from rtp.bandwidth.send_side import SendSideEstimator, SendSideStatistics
@@ -34,11 +36,15 @@ DEFICIENT_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class BandwidthStatistics:
-    """What the connection is believed to carry, by whose word, and what was done to find out."""
+    """What the connection is believed to carry, by whose word, and what was done to find out.
+
+    `ignored_requests` are for packets, while too many waited to be sent again.
+    """
 
     budget_bps: int | None
     estimator: SendSideStatistics | RemoteStatistics
     prober: ProberStatistics
+    ignored_requests: int
 
 
 class BandwidthController:
@@ -63,6 +69,7 @@ class BandwidthController:
         self._estimator: RemoteEstimator | SendSideEstimator = RemoteEstimator()
         self._numbers: PacketNumbers | None = None
         self._prober = Prober()
+        self._pacer = RepairPacer[tuple[DownTrack, int]]()
         self._forced_bps: int | None = None
         self._budget_bps: int | None = None
         self._next_look: float | None = None
@@ -107,15 +114,23 @@ class BandwidthController:
         if remote is not None and remote.receive_remb(bitrate_bps, now):
             self._estimate_changed(now)
 
-    def count_nacks(self, repeated: int, now: float) -> None:
-        """Take note of packets that were asked for again, after they had been sent again."""
-        remote = self._remote
-        if remote is not None and remote.count_nacks(repeated, now):
-            self._estimate_changed(now)
+    def receive_nack(self, down_track: DownTrack, sequences: Sequence[int], now: float) -> None:
+        """Have sent again what the subscriber misses, 16-bit numbers: at once, or of video as fast as can be carried.
+
+        Who gives no feedback of its own on what arrives is judged by what it asks for again (`RemoteEstimator`): that
+        has to be answered at once.
+        """
+        if down_track.limiter is self and self._budget_bps is not None and self._remote is None:
+            self._pacer.add(((down_track, sequence) for sequence in sequences), now)
+            self._repair(now)
+            self._changed()
+        else:
+            self._answer(down_track, sequences, now)
 
     def next_timeout(self) -> float | None:
-        """Say when to look at what layers cost, or to send padding."""
-        return earliest(self._next_look, self._estimator.next_timeout(), self._prober.next_timeout())
+        """Say when to look at what layers cost, or to send padding, or again what was lost."""
+        pacing = self._prober.next_timeout(), self._pacer.next_timeout()
+        return earliest(self._next_look, self._estimator.next_timeout(), *pacing)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
@@ -124,12 +139,15 @@ class BandwidthController:
             self._estimate_changed(now)
         if self._next_look is not None and now >= self._next_look:
             self._share(now)
+        self._repair(now)
         for pad in self._prober.handle_timeout(now, self._estimator.sent_bytes):
             self._pad(pad.size, now)
 
     def statistics(self) -> BandwidthStatistics:
         """Return what is believed now."""
-        return BandwidthStatistics(self._budget_bps, self._estimator.statistics(), self._prober.statistics())
+        return BandwidthStatistics(
+            self._budget_bps, self._estimator.statistics(), self._prober.statistics(), self._pacer.overflows
+        )
 
     @property
     def sent_bytes(self) -> int:
@@ -162,6 +180,7 @@ class BandwidthController:
         ]
         estimate = self._estimate
         budget = self._budget_bps = estimate.bitrate_bps
+        self._pacer.limit(budget)
         was_starved = [down_track.is_starved for down_track, _ in demands]
         if budget is None:
             for down_track, _ in demands:
@@ -181,6 +200,18 @@ class BandwidthController:
             bitrates = {each.layer: each.bitrate_bps for each in demand.ladder}
             down_track.allow(Allowance(None if rung is None else rung.layer, bitrates, budget), at_once=is_congested)
         self._prober.want(None if self._forced_bps is not None else next_step_bps(wanted, rungs), now)
+
+    def _repair(self, now: float) -> None:
+        """Send again what is due, of what somebody misses."""
+        while (request := self._pacer.take(now, self._estimator.sent_bytes)) is not None:
+            down_track, sequence = request
+            self._answer(down_track, (sequence,), now)
+
+    def _answer(self, down_track: DownTrack, sequences: Sequence[int], now: float) -> None:
+        """Send again what the subscriber misses, and note what it has missed even so."""
+        repeated, remote = down_track.nack(sequences, now), self._remote
+        if remote is not None and remote.count_nacks(repeated, now):
+            self._estimate_changed(now)
 
     def _pad(self, size: int, now: float) -> None:
         for down_track in self._down_tracks():

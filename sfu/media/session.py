@@ -250,7 +250,7 @@ class MediaSession:
                 self._receive_blocks(part.blocks, now)
             case GenericNack():
                 if (down_track := self._outgoing.get(part.media_ssrc)) is not None:
-                    self.bandwidth.count_nacks(down_track.nack(part.sequences, now), now)
+                    self.bandwidth.receive_nack(down_track, part.sequences, now)
             case PictureLossIndication():
                 self._keyframe_requested(part.media_ssrc)
             case FullIntraRequest():

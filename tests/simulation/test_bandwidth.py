@@ -51,6 +51,13 @@ async def test_a_long_queue_does_not_hide_it(autojump_clock) -> None:
     assert outcome.reached(2, RISE_AT) <= 15
 
 
+async def test_a_queue_shorter_than_a_key_frame_does_not_freeze_the_picture(autojump_clock) -> None:
+    outcome = await drop_and_rise(0.05)
+    assert outcome.frozen(DROP_AT, RISE_AT) <= 2
+    assert outcome.reached(2, RISE_AT) <= 15
+    assert outcome.frozen(RISE_AT, END) <= 1
+
+
 @pytest.mark.parametrize(("loss", "seed"), [(0.01, 1), (0.05, 5), (0.1, 3)])
 async def test_loss_by_chance_is_no_reason_to_send_less(autojump_clock, loss, seed) -> None:
     # in the last one a packet is lost four times
