@@ -118,7 +118,7 @@ async def serve(config: Config) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[Server]:
     """Run a whole server on sockets, clocks and dice of the caller's, which it closes; else as `serve`."""
-    endpoint = UdpEndpoint(surroundings.sockets)
+    endpoint = UdpEndpoint(surroundings.sockets, surroundings.feedback_sockets)
     webhooks = _webhooks(surroundings, config)
     listeners = [webhooks.tell]
     environment = Environment(

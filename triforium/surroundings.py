@@ -41,7 +41,7 @@ class StartError(Exception):
 class Surroundings:
     """Everything that a server takes from the world outside.
 
-    `metrics_listeners` are for metrics alone.
+    `metrics_listeners` are for metrics alone, and `feedback_sockets`, on the ports of the `sockets`, for what can wait.
     `post` reaches the receivers of webhooks. `wall` gives Unix seconds. `random` makes keys and ids, so it is a seeded one in tests only. `is_secure` says that
     the listeners speak TLS, `authority` by whose word if it is our own; `workers` run for as long as the server does.
     """
@@ -58,6 +58,7 @@ class Surroundings:
     authority: LocalAuthority | None = None
     workers: Sequence[Callable[[], Awaitable[None]]] = ()
     metrics_listeners: Sequence[trio.abc.Listener[trio.abc.Stream]] = ()
+    feedback_sockets: Sequence[DatagramSocket] = ()
 
 
 async def open_surroundings(config: Config) -> Surroundings:
@@ -109,6 +110,7 @@ async def open_surroundings(config: Config) -> Surroundings:
         authority=authority,
         workers=workers,
         metrics_listeners=metrics_listeners,
+        feedback_sockets=[aside for each in sockets if (aside := each.open_feedback_socket()) is not None],
     )
 
 

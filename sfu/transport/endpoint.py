@@ -5,9 +5,10 @@ burst or of the outermost `batch`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from typing import Final, NoReturn, Protocol
 
 import trio
@@ -18,6 +19,12 @@ from sfu.transport.socket import DatagramSocket
 
 MAX_BURST: Final = 128
 """Datagrams taken before everyone else gets a turn."""
+
+FEEDBACK_SECONDS: Final = 0.03
+"""How long feedback gathers before it is read: half of what lies between two messages of one subscriber."""
+
+MAX_FEEDBACK_BURST: Final = 32
+"""The same for feedback, for which nobody is in a hurry: a millisecond's work."""
 
 
 class DatagramReceiver(Protocol):
@@ -61,10 +68,13 @@ class UdpEndpoint:
 
     A STUN request belongs to whoever owns the first half of its USERNAME; all else belongs to the connection that has
     validated the path on which it came.
+
+    What comes to one of the `feedback_sockets`, each bound to the address of one of the `sockets`, waits for a while.
     """
 
-    def __init__(self, sockets: Sequence[DatagramSocket]) -> None:
+    def __init__(self, sockets: Sequence[DatagramSocket], feedback_sockets: Sequence[DatagramSocket] = ()) -> None:
         self._sockets = {socket.address: socket for socket in sockets}
+        self._feedback_sockets = feedback_sockets
         self._outboxes: dict[Address, list[tuple[bytes, Address]]] = {address: [] for address in self._sockets}
         self._routes: dict[Address, dict[Address, tuple[DatagramReceiver, Path]]] = {
             address: {} for address in self._sockets
@@ -86,11 +96,13 @@ class UdpEndpoint:
             async with trio.open_nursery() as nursery:
                 for local, socket in self._sockets.items():
                     nursery.start_soon(self._serve, socket, local)
+                for socket in self._feedback_sockets:
+                    nursery.start_soon(self._serve_feedback, socket)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
             self._closed = True
-            for socket in self._sockets.values():
+            for socket in self._all_sockets:
                 socket.close()
         raise AssertionError("unreachable")
 
@@ -125,6 +137,10 @@ class UdpEndpoint:
         """Send what is queued inside the block when it is left; a block inside another leaves that to the outer one."""
         return self._batch
 
+    @property
+    def _all_sockets(self) -> Iterable[DatagramSocket]:
+        return chain(self._sockets.values(), self._feedback_sockets)
+
     def statistics(self) -> EndpointStatistics:
         """Return counts since the start, and how full the tables are."""
         return EndpointStatistics(
@@ -133,7 +149,7 @@ class UdpEndpoint:
             wake_ups=self._wake_ups,
             connections=len(self._by_ufrag),
             routes=sum(map(len, self._routes.values())),
-            kernel_drops=sum(socket.kernel_drops for socket in self._sockets.values()),
+            kernel_drops=sum(socket.kernel_drops for socket in self._all_sockets),
             drops={cause: count for cause, count in self._drops.items() if count},
         )
 
@@ -157,9 +173,22 @@ class UdpEndpoint:
             if not burst:
                 continue
             self._wake_ups += 1
-            self._received += len(burst)
-            with self._batch:
-                self._dispatch(burst, local)
+            self._take(burst, local)
+
+    async def _serve_feedback(self, socket: DatagramSocket) -> NoReturn:
+        """Read what has gathered, some at a time, and let media pass in between."""
+        while True:
+            await socket.wait_readable()
+            await trio.sleep(FEEDBACK_SECONDS)
+            self._wake_ups += 1
+            while burst := socket.receive_batch(MAX_FEEDBACK_BURST):
+                self._take(burst, socket.address)
+                await trio.lowlevel.checkpoint()
+
+    def _take(self, burst: list[tuple[bytes, Address, float]], local: Address) -> None:
+        self._received += len(burst)
+        with self._batch:
+            self._dispatch(burst, local)
 
     def _dispatch(self, burst: list[tuple[bytes, Address, float]], local: Address) -> None:
         """Deliver STUN and DTLS first: a connection must not be lost because it is busy."""

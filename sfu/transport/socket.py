@@ -10,6 +10,7 @@ import trio
 
 from rtp.units import Address
 from sfu.transport.batched import PlainSender, SegmentingSender, segmentation_works
+from sfu.transport.feedback_socket import open_feedback_socket
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,15 @@ class UdpSocket:
             pass  # an ICMP error for something sent earlier: whoever is gone will be missed by their timers
         return received
 
+    def open_feedback_socket(self) -> "UdpSocket | None":
+        """Put transport-wide feedback aside, for the socket that is returned; None: it keeps coming here."""
+        aside = open_feedback_socket(self._socket)
+        if aside is None:
+            return None
+        aside.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        _count_drops(aside)
+        return UdpSocket(aside)
+
     def close(self) -> None:
         """Close the kernel's socket."""
         self._socket.close()
@@ -121,12 +131,16 @@ def open_udp_socket(host: str, port: int, *, quiet: bool = False) -> UdpSocket:
                 level = logging.DEBUG if quiet else logging.WARNING
                 text = "%s grants only %d bytes of socket buffer; set it to %d"
                 logger.log(level, text, sysctl, granted, SOCKET_BUFFER_BYTES)
-        try:
-            kernel_socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-        except OSError:
-            logger.debug("the kernel does not count dropped datagrams")
+        _count_drops(kernel_socket)
         kernel_socket.bind((host, port))
     except OSError:
         kernel_socket.close()
         raise
     return UdpSocket(kernel_socket, segmentation=segmentation_works(family))
+
+
+def _count_drops(kernel_socket: socket.socket) -> None:
+    try:
+        kernel_socket.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+    except OSError:
+        logger.debug("the kernel does not count dropped datagrams")

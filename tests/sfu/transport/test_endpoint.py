@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rtp.ice.candidates import IceCredentials
 from rtp.units import Address, Path
-from sfu.transport.endpoint import MAX_BURST, DropCause, UdpEndpoint
+from sfu.transport.endpoint import FEEDBACK_SECONDS, MAX_BURST, MAX_FEEDBACK_BURST, DropCause, UdpEndpoint
 from tests.rtp.ice.checks import check
 from triforium.testing import open_network
 
@@ -18,6 +18,7 @@ PEER: Address = ("198.51.100.7", 40000)
 OTHER: Address = ("203.0.113.9", 50000)
 HELLO = b"\x16\xfe\xff"
 MEDIA = b"\x80\x60media"
+FEEDBACK = b"\x8f\xcdfeedback"
 RESPONSE = b"\x01\x01" + bytes(18)
 
 
@@ -134,6 +135,26 @@ async def test_stun_and_dtls_come_before_the_media_of_a_burst(endpoint: UdpEndpo
     await wait_all_tasks_blocked()
     assert [datagram[0] for datagram in alice.datagrams] == [0x16, 0x00, 0x80, 0x80]
     assert alice.datagrams[2:] == [MEDIA, MEDIA + b"2"]
+
+
+async def test_feedback_gathers_before_it_is_read_and_media_does_not_wait_for_it(
+    socket: ScriptedSocket, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    aside, alice = ScriptedSocket(), Recorder()
+    endpoint = UdpEndpoint([socket], [aside])
+    await nursery.start(endpoint.run)
+    endpoint.route(Path(HERE, PEER), alice)
+    aside.receives((FEEDBACK, PEER))
+    await trio.sleep(FEEDBACK_SECONDS / 2)
+    aside.receives((FEEDBACK, PEER), (FEEDBACK, OTHER))
+    socket.receives((MEDIA, PEER))
+    await wait_all_tasks_blocked()
+    assert alice.datagrams == [MEDIA]
+    await trio.sleep(FEEDBACK_SECONDS)
+    assert alice.datagrams == [MEDIA, FEEDBACK, FEEDBACK]
+    assert aside.limits == [MAX_FEEDBACK_BURST] * 3
+    assert endpoint.statistics().drops == {DropCause.UNVALIDATED_SOURCE: 1}
+    assert endpoint.statistics().wake_ups == 2
 
 
 async def test_the_newest_claim_on_an_address_stands(endpoint: UdpEndpoint, socket: ScriptedSocket) -> None:
@@ -262,12 +283,13 @@ def test_what_the_kernel_does_not_take_is_lost_and_counted() -> None:
 
 
 async def test_goodbyes_after_the_sockets_were_closed_are_counted_and_harmless() -> None:
-    socket = ScriptedSocket()
-    endpoint = UdpEndpoint([socket])
+    socket, aside = ScriptedSocket(), ScriptedSocket()
+    endpoint = UdpEndpoint([socket], [aside])
     async with trio.open_nursery() as nursery:
         await nursery.start(endpoint.run)
         nursery.cancel_scope.cancel()
     assert socket.closed
+    assert aside.closed
     with endpoint.batch():
         endpoint.queue(b"goodbye", Path(HERE, PEER))
     assert endpoint.statistics().drops == {DropCause.CLOSED: 1}
