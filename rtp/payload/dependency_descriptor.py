@@ -42,6 +42,7 @@ class Structure:
     resolutions: tuple[tuple[int, int], ...]
     target_layers: tuple[tuple[int, int], ...] = field(init=False)
     """The highest spatial and temporal id in each decode target."""
+    _within: dict[tuple[int, int], int] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Find out which layers the decode targets are."""
@@ -63,11 +64,14 @@ class Structure:
 
     def targets_within(self, spatial_id: int, temporal_id: int) -> int:
         """Return the mask of the decode targets that need nothing above these layers."""
-        return sum(
-            1 << target
-            for target, (spatial, temporal) in enumerate(self.target_layers)
-            if spatial <= spatial_id and temporal <= temporal_id
-        )
+        mask = self._within.get((spatial_id, temporal_id))  # asked for with each packet and subscriber, of a few limits
+        if mask is None:
+            mask = self._within[spatial_id, temporal_id] = sum(
+                1 << target
+                for target, (spatial, temporal) in enumerate(self.target_layers)
+                if spatial <= spatial_id and temporal <= temporal_id
+            )
+        return mask
 
 
 @dataclass(slots=True)
