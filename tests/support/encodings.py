@@ -25,7 +25,7 @@ VP9: Final = "video/VP9"
 AV1: Final = "video/AV1"
 
 GROUPS: Final = 5
-GROUP_FRAMES: Final = 100
+GROUP_FRAMES: Final = 60
 COLUMNS: Final = 8
 """Blocks in a row; there are six rows, of which the upper two are the mark."""
 ROWS: Final = 6
