@@ -28,6 +28,9 @@ PING_TIMEOUT_SECONDS: Final = 15
 MAX_UPDATE_BYTES: Final = 128 * 1024
 """Of people in one message, as LiveKit's server has it: what each says of itself may be long. One alone may be longer."""
 
+_LENGTH_DELIMITED: Final = 2
+"""The wire type of messages in messages."""
+
 _KINDS: Final = {
     ParticipantKind.STANDARD: models.ParticipantInfo.STANDARD,
     ParticipantKind.INGRESS: models.ParticipantInfo.INGRESS,
@@ -196,21 +199,34 @@ def _named(enabled: Capabilities) -> list[models.Codec]:
     return [models.Codec(mime=mime) for mime in mimes]
 
 
-def _others(room: "Room", participant: "Participant") -> list[models.ParticipantInfo]:
-    """Return whom somebody finds in a room."""
-    return [other.news for other in room.participants.values() if other is not participant and not other.is_hidden]
+def as_element(info: models.ParticipantInfo) -> bytes:
+    """Return how a repeated field holds somebody, after the tag of that field: the length, and then the message."""
+    return rtc.ParticipantUpdate(participants=[info]).SerializeToString()[1:]
+
+
+def _add_others(to: rtc.JoinResponse | rtc.RoomMovedResponse, room: "Room", participant: "Participant") -> None:
+    """Say whom somebody finds in a room.
+
+    Of a thousand people it takes 3 ms to go to each and copy what is told of it. They are kept serialised instead: a
+    repeated field is a tag and an element for each, and messages are merged by joining what they serialise to.
+    """
+    elements = [element for identity, element in room.news.shown.items() if identity != participant.identity]
+    if elements:
+        tag = bytes([to.OTHER_PARTICIPANTS_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
+        to.MergeFromString(tag + tag.join(elements))
 
 
 def room_moved(room: "Room", participant: "Participant") -> rtc.SignalResponse:
     """Tell a client that it is in another room: this one, where it finds these people."""
-    return rtc.SignalResponse(
+    response = rtc.SignalResponse(
         room_moved=rtc.RoomMovedResponse(
             room=room_info(room),
             token=room.environment.mint_token(participant.claims),
             participant=participant_info(participant),
-            other_participants=_others(room, participant),
         )
     )
+    _add_others(response.room_moved, room, participant)
+    return response
 
 
 def join_response(room: "Room", participant: "Participant") -> rtc.SignalResponse:
@@ -231,6 +247,5 @@ def join_response(room: "Room", participant: "Participant") -> rtc.SignalRespons
             fast_publish=grant.may_publish,
         )
     )
-    # A message is copied into the one around it, and these are most of it: they go where they belong at once.
-    response.join.other_participants.extend(_others(room, participant))
+    _add_others(response.join, room, participant)
     return response

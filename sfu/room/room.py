@@ -213,6 +213,7 @@ class Room:
         if self.participants.get(participant.identity) is participant:  # it may have been replaced
             del self.participants[participant.identity]
             self.headcount.forget(participant.identity)
+            self.news.forget(participant.identity)
 
     def _see_off(self, participant: Participant, publications: list[Publication], *, media_goes_on: bool) -> None:
         """Forget somebody who has gone, and tell of it."""

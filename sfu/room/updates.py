@@ -6,8 +6,9 @@ import trio
 from livekit.protocol import models, rtc
 
 from sfu.errors import CloseReason
+from sfu.model import Identity
 from sfu.room.outgoing import Outgoing
-from sfu.room.projections import participant_info, updates
+from sfu.room.projections import as_element, participant_info, updates
 
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
@@ -27,14 +28,17 @@ class ParticipantNews:
         self._room = room
         self._pending: dict[str, models.ParticipantInfo] = {}
         self._departed: dict[str, tuple[float, models.ParticipantInfo]] = {}  # by identity, with the time
+        self.shown: dict[Identity, bytes] = {}
+        """What is told of each who is not hidden, as `projections.as_element` has it: everybody who comes is told of all."""
 
     def changed(self, participant: "Participant", *, immediately: bool = False) -> None:
         """Tell everybody what has become of `participant`: at once, or with the next flush."""
         participant.version += 1
         participant.changes.notify()
+        participant.news = info = participant_info(participant)
         if not participant.has_left:
             self._room.headcount.note(participant)
-        participant.news = info = participant_info(participant)
+            self._show(participant, info)
         self._note_departure(participant, info)
         if participant.is_hidden:
             participant.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
@@ -63,6 +67,10 @@ class ParticipantNews:
             if person is not participant:
                 person.tell_all(outgoing)
 
+    def forget(self, identity: Identity) -> None:
+        """Show somebody no longer to those who come. Idempotent."""
+        self.shown.pop(identity, None)
+
     def flush(self) -> None:
         """Tell what has waited."""
         if self._pending:
@@ -73,6 +81,12 @@ class ParticipantNews:
     def departed_since(self, time: float) -> list[models.ParticipantInfo]:
         """Return those who have gone since and not come back, with no more than that said of each."""
         return [info for gone_at, info in self._departed.values() if gone_at >= time]
+
+    def _show(self, participant: "Participant", info: models.ParticipantInfo) -> None:
+        if participant.is_hidden:
+            self.forget(participant.identity)
+        else:
+            self.shown[participant.identity] = as_element(info)
 
     def _note_departure(self, participant: "Participant", info: models.ParticipantInfo) -> None:
         self._departed.pop(participant.identity, None)

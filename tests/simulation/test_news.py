@@ -9,7 +9,8 @@ from livekit.protocol.rtc import SignalRequest, UpdateParticipantMetadata
 
 from sfu.room.projections import MAX_UPDATE_BYTES
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS
-from tests.simulation.house import House, open_house, sent
+from tests.simulation.back_end import open_back_end
+from tests.simulation.house import ROOM, House, open_house, sent
 from triforium.visitor import Visitor
 
 DISCONNECTED = ParticipantInfo.State.DISCONNECTED
@@ -88,6 +89,36 @@ async def test_who_is_hidden_is_told_of_to_nobody_else_whatever_it_does(autojump
         await trio.sleep(2 * UPDATE_INTERVAL_SECONDS)
         assert "ghost" not in {info.identity for info in told(alice)}
         assert not any(each.kind == "track_subscribed" for each in ghost.messages if not each.is_sent)
+
+
+async def test_who_comes_finds_everybody_as_they_are_just_then(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_back_end(house) as api,
+        house.visitor("alice", single=True) as alice,
+        house.visitor("ghost", single=True, grant={"hidden": True}) as ghost,
+    ):
+        async with house.visitor("bob", single=False) as bob:
+            for visitor in (alice, ghost, bob):
+                await visitor.wait_connected()
+            await alice.publish_audio()
+            await expect_to_find(house, {"alice": alice, "bob": bob})
+            await api.call("UpdateParticipant", room=ROOM, identity="ghost", permission={"can_subscribe": True})
+            await api.call("UpdateParticipant", room=ROOM, identity="bob", permission={"hidden": True})
+            await expect_to_find(house, {"alice": alice, "ghost": ghost})
+            async with house.visitor("alice", single=True) as again:
+                await again.wait_connected()
+                await expect_to_find(house, {"alice": again, "ghost": ghost})
+        await trio.sleep(1)
+        await expect_to_find(house, {"ghost": ghost})
+
+
+async def expect_to_find(house: House, people: dict[str, Visitor]) -> None:
+    """See that somebody who comes now is told of these people and no others, and all that each knows of itself."""
+    await trio.sleep(2 * UPDATE_INTERVAL_SECONDS)
+    async with house.visitor("newcomer", single=True) as newcomer:
+        found = {info.identity: info for info in newcomer.join.other_participants}
+        assert found == {identity: visitor.me for identity, visitor in people.items()}
 
 
 async def come(house: House, nursery: trio.Nursery, identity: str, metadata: str) -> None:
