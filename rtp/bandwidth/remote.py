@@ -2,8 +2,8 @@
 
 Theory of operation. A REMB is no measure of capacity: Chromium begins at 0.65 to 0.95 of what arrives, grows by 8 % a
 second and stops at about 1.3 times what arrives. What it does tell is when the receiver saw a queue grow: then it falls,
-to 0.85 of what arrived. So a REMB counts when it is below what is sent, and has fallen or grows no more: it is a
-complaint, and the estimate. Packets that are asked for again and again are a complaint too. The estimate grows by what is sent, media or
+to 0.85 of what arrived. So a REMB counts when it is below what is sent, and has fallen or, with so much sent for a while,
+grows no more: it is a complaint, and the estimate. Packets that are asked for again and again are a complaint too. The estimate grows by what is sent, media or
 padding, with no complaint meanwhile nor for `SETTLE_SECONDS` after.
 """
 
@@ -30,6 +30,9 @@ FALL: Final = 0.9
 
 GROWN: Final = 1.05
 """One of less than so many times the first of them has stopped growing."""
+
+STOPPED_REMBS: Final = 5
+"""So many in a row must be below what is sent, for that: a second. While less is sent there is nothing to grow by."""
 
 USED: Final = 0.95
 """A REMB of at least this share of what is sent is no limit."""
@@ -80,6 +83,7 @@ class RemoteEstimator:
         self._slot_end = 0.0
         self._before = (0, 0, 0)  # bytes, packets and repeated requests when the slot began
         self._rembs = deque[int](maxlen=PEAK_REMBS)
+        self._exceeded = 0  # how many REMBs in a row have been below what was sent
         self._heard_at: float | None = None
         self._complained_at: float | None = None
         self._complaints = 0
@@ -97,9 +101,10 @@ class RemoteEstimator:
         self._close_slot(now)
         self._heard_at = now
         self._rembs.append(bitrate_bps)
-        has_stopped = len(self._rembs) == PEAK_REMBS and bitrate_bps < GROWN * self._rembs[0]
+        self._exceeded = self._exceeded + 1 if bitrate_bps < USED * self._rate(0) else 0
+        has_stopped = self._exceeded >= STOPPED_REMBS and bitrate_bps < GROWN * self._rembs[0]
         has_fallen = bitrate_bps < FALL * max(self._rembs)
-        if (has_fallen or has_stopped) and bitrate_bps < USED * self._rate(0):
+        if self._exceeded and (has_fallen or has_stopped):
             return self._complain(bitrate_bps, now)
         return self._learn(now)
 

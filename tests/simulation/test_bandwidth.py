@@ -82,6 +82,15 @@ async def test_who_only_estimates_is_followed_too(autojump_clock) -> None:
     assert outcome.layers_from(DROP_AT + 4, RISE_AT) == [0]
 
 
+async def test_who_only_estimates_is_back_soon_after_others_have_shared_the_link(autojump_clock) -> None:
+    outcome = await run_phases(
+        [Phase(6, bottleneck(FAST)), Phase(15, bottleneck(FAST), 1e6), Phase(16, bottleneck(FAST))],
+        feedback=BandwidthFeedback.REMB,
+    )
+    assert outcome.reached(2, 21) <= 15
+    assert outcome.frozen(0, 37) <= 0.5
+
+
 async def test_it_can_be_turned_off(autojump_clock) -> None:
     config = {"rtc": RtcConfig(congestion_control=CongestionControlConfig(enabled=False))}
     outcome = await run_phases([Phase(4, bottleneck(SLOW))], feedback=BandwidthFeedback.TRANSPORT_CC, config=config)

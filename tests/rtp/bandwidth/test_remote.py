@@ -62,6 +62,12 @@ def test_a_remb_below_what_is_sent_that_grows_no_more_is_the_limit() -> None:
     assert estimate.bitrate_bps == 600 * KBPS
 
 
+def test_a_remb_that_did_not_grow_while_little_was_sent_is_no_limit_to_a_probe() -> None:
+    call = Conversation()
+    call.play(300 * KBPS, [310 * KBPS] * 14)
+    assert call.play(450 * KBPS, growing(310 * KBPS, 1)) == Estimate()
+
+
 def test_what_is_sent_without_a_complaint_raises_the_estimate() -> None:
     call = Conversation()
     call.play(1_700 * KBPS, [1_800 * KBPS, 255 * KBPS])
