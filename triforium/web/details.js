@@ -1,8 +1,9 @@
-// What a tile's menu tells: how that person's picture and sound come through, once a second while it is open.
+// A tile's menu: how that person's picture and sound come through, and why so, once a second while it is open.
 
 import { byId, element } from "./dom.js";
 import { Track } from "./livekit.js";
 import { describe, totals } from "./stats.js";
+import { choices, whyThisLayer } from "./why.js";
 
 const INTERVAL_MS = 1000;
 const MARGIN = 8;
@@ -11,6 +12,7 @@ export class Details {
   constructor() {
     this.panel = byId("details");
     this.tile = null;
+    this.offered = null; // the publication whose qualities can be chosen
     this.before = new Map(); // the last totals, by track
     this.timer = null;
     byId("details-close").onclick = () => this.close();
@@ -18,6 +20,10 @@ export class Details {
       const { tile } = this;
       this.close();
       tile.pin();
+    };
+    byId("details-quality").onchange = ({ target }) => {
+      this.offered.setVideoQuality(Number(target.value));
+      this.#refresh();
     };
     this.panel.ontoggle = ({ newState }) => newState === "closed" && this.#stop();
   }
@@ -50,7 +56,7 @@ export class Details {
 
   #stop() {
     clearInterval(this.timer);
-    this.tile = null;
+    this.tile = this.offered = null;
     this.before.clear();
   }
 
@@ -62,7 +68,21 @@ export class Details {
       await this.#section(isScreen ? "Screen" : "Camera", publication),
       await this.#section(isScreen ? "Its sound" : "Microphone", sound),
     ];
-    if (this.tile === tile) byId("details-body").replaceChildren(...sections.flat());
+    if (this.tile !== tile) return;
+    byId("details-body").replaceChildren(...sections.flat());
+    this.#offer(publication);
+  }
+
+  /** Let people choose the quality of what is received, if there are several. Left alone if it is offered already. */
+  #offer(publication) {
+    const offered = publication?.track && !publication.isLocal ? publication : null;
+    if (offered === this.offered) return;
+    this.offered = offered;
+    const offers = offered ? choices(offered.trackInfo?.layers ?? []) : [];
+    const options = offers.map(({ quality, label }) => element("option", { value: quality }, label));
+    byId("details-quality").replaceChildren(...options);
+    byId("details-quality").selectedIndex = Math.max(0, offers.findIndex(({ quality }) => quality === offered.videoQuality));
+    byId("details-quality-field").hidden = offers.length === 0;
   }
 
   async #section(title, publication) {
@@ -70,10 +90,12 @@ export class Details {
     if (!publication?.track) return [heading, element("p", { class: "hint" }, publication ? "Not received" : "Off")];
     if (publication.isMuted) return [heading, element("p", { class: "hint" }, "Off")];
     const now = totals((await publication.track.getRTCStatsReport()) ?? new Map());
-    const rows = describe(now, this.before.get(publication.track), publication.trackInfo?.layers ?? []);
+    const layers = publication.trackInfo?.layers ?? [];
+    const rows = describe(now, this.before.get(publication.track), layers);
     this.before.set(publication.track, now);
     const cells = rows.flatMap(([label, value]) => [element("dt", {}, label), element("dd", {}, value)]);
-    return [heading, element("dl", {}, ...cells)];
+    const why = publication.isLocal ? "" : reason(publication, layers, now);
+    return [heading, element("dl", {}, ...cells), ...(why ? [element("p", { class: "hint" }, why)] : [])];
   }
 
   /** Beside the button, but within the window; narrow windows have it at their foot (call.css). */
@@ -84,4 +106,15 @@ export class Details {
     this.panel.style.setProperty("--left", `${left}px`);
     this.panel.style.setProperty("--top", `${Math.max(MARGIN, top)}px`);
   }
+}
+
+/** Why its picture has the size that it has. */
+function reason(publication, layers, now) {
+  return whyThisLayer({
+    isPaused: publication.track.streamState === Track.StreamState.Paused,
+    layers,
+    quality: publication.videoQuality,
+    wanted: publication.videoDimensionsAdaptiveStream, // undefined until the tile was measured: then all is wanted
+    received: now.find(({ width }) => width),
+  });
 }

@@ -44,12 +44,17 @@ function rate({ framesPerSecond }) {
 }
 
 /** The published layer whose size is nearest to what comes, counted from the smallest. Some publishers have two alike. */
-export function layerOf({ width, height }, layers) {
-  const sorted = [...layers].sort((a, b) => a.width * a.height - b.width * b.height);
+export function layerOf(size, layers) {
+  return `${nearestLayers(size, layers).map(({ number }) => number).join(" or ")} of ${layers.length}`;
+}
+
+/** Those layers of which one may be what comes, from the smallest, as { layer, number, isLargest }. */
+export function nearestLayers({ width, height }, layers) {
+  const sorted = [...layers].sort((a, b) => a.width * a.height - b.width * b.height || a.quality - b.quality);
   const distances = sorted.map((layer) => Math.abs(Math.log((layer.width * layer.height) / (width * height))));
   const least = Math.min(...distances);
-  const numbers = distances.flatMap((distance, index) => (distance === least ? [index + 1] : []));
-  return `${numbers.join(" or ")} of ${layers.length}`;
+  const numbered = sorted.map((layer, index) => ({ layer, number: index + 1, isLargest: index + 1 === sorted.length }));
+  return numbered.filter((_, index) => distances[index] === least);
 }
 
 function bitrate(streams, before) {

@@ -121,7 +121,7 @@ async def test_a_ring_shows_who_speaks(folder):
         await alice.until(f"{speaking} === ''")
 
 
-async def test_a_tile_tells_what_is_received(folder):
+async def test_a_tile_tells_what_is_received_and_why_and_lets_people_choose(folder):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         alice = await browser.open("alice", page_of(meeting.server.port), **WIDE)
         bob = await meeting.invite("bob", Kind.BROWSER, SINGLE)
@@ -131,10 +131,15 @@ async def test_a_tile_tells_what_is_received(folder):
         await alice.evaluate("document.querySelector('.tile .actions button:last-child').focus()")
         await alice.press("Enter")  # by keyboard
         await alice.says("kbit/s", "Loss\n0.0 %", "Codec\nVP8", "Codec\nOpus")
-        await alice.says("640 \N{MULTIPLICATION SIGN} 360", "Layer\n2 of 2")
+        await alice.says("640 \N{MULTIPLICATION SIGN} 360", "Layer\n2 of 2", "This is the best that is sent.")
         await alice.is_accessible("details")
+        await alice.evaluate("document.getElementById('details-quality').focus()")
+        await alice.press("ArrowDown")
+        await alice.says("Layer\n1 of 2", "You chose low quality.")
+        await alice.press("ArrowUp")
+        await alice.says("Layer\n2 of 2", "This is the best that is sent.")
         await alice.resize(1280, 300)  # a small tile is sent a small picture
-        await alice.says("320 \N{MULTIPLICATION SIGN} 180", "Layer\n1 of 2")
+        await alice.says("320 \N{MULTIPLICATION SIGN} 180", "Layer\n1 of 2", "Its tile needs no more.")
         await alice.press("Escape")
         await alice.until("!document.getElementById('details').matches(':popover-open')")
 
