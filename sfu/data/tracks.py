@@ -70,12 +70,19 @@ class _Reader:
 class DataTracks:
     """The data tracks of one room.
 
-    `new_sid` makes ids; `roll(n)` rolls a die with the numbers from 1 to n.
+    `new_sid` makes ids; `roll(n)` rolls a die with the numbers from 1 to n; `may_have` says whether a track's publisher
+    lets somebody have it.
     """
 
-    def __init__(self, new_sid: Callable[[], str], roll: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        new_sid: Callable[[], str],
+        roll: Callable[[int], int],
+        may_have: Callable[[Person, DataTrack], bool],
+    ) -> None:
         self._new_sid = new_sid
         self._roll = roll
+        self._may_have = may_have
         self._published: dict[ParticipantSid, dict[int, DataTrack]] = {}
         self._readers: dict[ParticipantSid, _Reader] = {}
 
@@ -169,7 +176,7 @@ class DataTracks:
             for publisher, tracks in self._published.items()
             if tracks and publisher != reader.sid
             for track in tracks.values()
-            if not track.publisher.grant.hidden
+            if not track.publisher.grant.hidden and self._may_have(reader, track)
         )
 
     def _withdraw(self, track: DataTrack) -> None:

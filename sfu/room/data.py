@@ -28,7 +28,11 @@ class RoomData:
     """What goes through the data channels of a room's participants."""
 
     def __init__(self, room: "Room", settings: DataSettings, dice: Random) -> None:
-        self.tracks = DataTracks(lambda: new_sid("DTR_", dice), lambda number: dice.randint(1, number))
+        self.tracks = DataTracks(
+            lambda: new_sid("DTR_", dice),
+            lambda number: dice.randint(1, number),
+            lambda reader, track: room.may_have(reader, track.publisher.identity, track.sid),
+        )
         self.relay = DataRelay(settings, self.tracks)
         self.settings = settings
         self._room = room

@@ -58,7 +58,9 @@ class Reconciler:
             for track in tracks.values():
                 if self._wishes.wants(track.sid):
                     self._tell_permission(track)
-        available = {sid: track for sid, track in tracks.items() if self._room.may_have(participant, track)}
+        available = {
+            sid: track for sid, track in tracks.items() if self._room.may_have(participant, track.publisher, sid)
+        }
         steps = plan(self._wishes, available, subscriber.subscriptions)
         for sid in steps.unsubscribe:
             subscriber.unsubscribe(sid)
@@ -128,7 +130,7 @@ class Reconciler:
 
     def _tell_permission(self, track: MediaTrack) -> None:
         """Say whether the participant may have a track that it wants: at first, and when that changes."""
-        allowed = self._room.may_have(self._participant, track)
+        allowed = self._room.may_have(self._participant, track.publisher, track.sid)
         if self._told_allowed.get(track.sid) is not allowed:
             self._told_allowed[track.sid] = allowed
             update = rtc.SubscriptionPermissionUpdate(

@@ -9,6 +9,7 @@ from typing import Final
 import trio
 from livekit.protocol import models, rtc
 
+from sfu.data.packets import Person
 from sfu.environment import Environment
 from sfu.errors import CloseReason, IdentityTakenError, RoomClosedError, RoomFullError, SfuError
 from sfu.media.track import MediaTrack
@@ -252,17 +253,18 @@ class Room:
             if track.publisher_sid != subscriber.sid and not self._is_hidden(track.publisher)
         }
 
-    def may_have(self, subscriber: Participant, track: MediaTrack) -> bool:
-        """Say whether the publisher of a track lets somebody have it; recorders need not be named."""
-        publisher = self.participants.get(track.publisher)
+    def may_have(self, subscriber: Person, identity: Identity, track: TrackSid) -> bool:
+        """Say whether the publisher of this identity lets somebody have a track; recorders need not be named."""
+        publisher = self.participants.get(identity)
         return subscriber.grant.recorder or (
-            publisher is not None and publisher.permissions.allow(subscriber.identity, subscriber.sid, track.sid)
+            publisher is not None and publisher.permissions.allow(subscriber.identity, subscriber.sid, track)
         )
 
     def set_permissions(self, publisher: Participant, request: rtc.SubscriptionPermission) -> None:
         """Take a publisher's word on who may have its tracks."""
         if publisher.permissions.set(request):
             self.reconcile_all()
+            self.data.tracks_changed()
             publisher.changes.notify()
 
     def reconcile_all(self) -> None:

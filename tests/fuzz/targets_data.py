@@ -57,7 +57,7 @@ CHANNELS = ("_reliable", "_lossy", "_data_track")
 
 def run_message(data: bytes) -> None:
     async def pass_on() -> None:
-        tracks = DataTracks(lambda: "DTR_1", lambda _: 1)
+        tracks = DataTracks(lambda: "DTR_1", lambda _: 1, lambda _reader, _track: True)
         relay = DataRelay(SETTINGS, tracks)
         members = [relay.join(person, Connection()) for person in PEOPLE]
         for person in PEOPLE:

@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+import trio
 from livekit.protocol.models import DataBlob, DataBlobKey, DataTrackInfo, ParticipantPermission
 from livekit.protocol.rtc import (
     DataTrackSubscriberHandles,
@@ -14,7 +15,9 @@ from livekit.protocol.rtc import (
     SignalRequest,
     StoreDataBlobRequest,
     StoreDataBlobResponse,
+    SubscriptionPermission,
     SyncState,
+    TrackPermission,
     UnpublishDataTrackRequest,
     UpdateDataSubscription,
 )
@@ -40,6 +43,11 @@ async def publish(visitor: Visitor, name: str = "sensor", handle: int = 1) -> Da
 def subscribe(visitor: Visitor, sid: str, *, wanted: bool = True) -> None:
     update = UpdateDataSubscription.Update(track_sid=sid, subscribe=wanted)
     visitor.send(SignalRequest(update_data_subscription=UpdateDataSubscription(updates=[update])))
+
+
+def allow(publisher: Visitor, *permissions: TrackPermission) -> None:
+    """Let those named have what is named, and nobody else anything."""
+    publisher.send(SignalRequest(subscription_permission=SubscriptionPermission(track_permissions=permissions)))
 
 
 def handles(visitor: Visitor) -> dict[int, str] | None:
@@ -190,6 +198,46 @@ async def test_losing_the_permission_ends_the_tracks(autojump_clock):
         forbid_data(house, "alice")
         await bob.wait_until(lambda: handles(bob) == {} and not bob.participants["alice"].data_tracks)
         await alice.wait_until(lambda: sent(alice, "unpublish_data_track_response"))
+
+
+@each_layout
+async def test_what_a_publisher_withholds_ends_and_what_it_gives_back_returns(autojump_clock, single):
+    async with open_call(single=single) as (house, alice, bob):
+        await ready(alice, bob)
+        sensor, other = await publish(alice), await publish(alice, "other", 2)
+        subscribe(bob, sensor.sid)
+        subscribe(bob, other.sid)
+        await bob.wait_until(lambda: set((handles(bob) or {}).values()) == {sensor.sid, other.sid})
+        allow(alice)
+        await bob.wait_until(lambda: handles(bob) == {})
+        alice.data.send_bytes("_data_track", FRAME)
+        await trio.sleep(1)
+        allow(alice, TrackPermission(participant_identity="bob", track_sids=[sensor.sid]))
+        await bob.wait_until(lambda: list(handles(bob).values()) == [sensor.sid])
+        assert not bob.data.received
+        assert len(bob.participants["alice"].data_tracks) == 2
+        alice.data.send_bytes("_data_track", FRAME)
+        await bob.wait_until(lambda: bob.data.received)
+        allow(alice, TrackPermission(participant_sid=house.participant("bob").sid, all_tracks=True))
+        await bob.wait_until(lambda: set(handles(bob).values()) == {sensor.sid, other.sid})
+
+
+async def test_what_is_withheld_from_the_start_is_got_by_who_may_have_it(autojump_clock):
+    async with open_house() as house, house.visitor("alice", single=True) as alice:
+        await ready(alice)
+        allow(alice, TrackPermission(participant_identity="carol", all_tracks=True))
+        async with (
+            house.visitor("bob", single=True) as bob,
+            house.visitor("carol", single=True) as carol,
+            house.visitor("recorder", single=True, grant={"recorder": True, "hidden": True}) as recorder,
+        ):
+            info = await publish(alice)
+            for reader in (bob, carol, recorder):
+                await ready(reader)
+                subscribe(reader, info.sid)
+            for reader in (carol, recorder):
+                await reader.wait_until(lambda reader=reader: list((handles(reader) or {}).values()) == [info.sid])
+            assert handles(bob) is None
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -56,7 +56,7 @@ class Scene:
     """Alice, Bob and Carol, all of whom can read."""
 
     def __init__(self) -> None:
-        tracks = DataTracks(lambda: "DTR_1", lambda _: 1)
+        tracks = DataTracks(lambda: "DTR_1", lambda _: 1, lambda _reader, _track: True)
         self.relay = DataRelay(DataSettings(1, 0.1, 0.1), tracks)
         self.alice, self.bob, self.carol = (self.relay.join(someone(name), Connection()) for name in NAMES)
         for member in (self.alice, self.bob, self.carol):

@@ -23,7 +23,7 @@ RECORDED_AT_READER = bytes.fromhex("1800006f00000000a39b7c670707070707")
 
 def open_tracks(*people: Someone, first_handle: int = 111, automatic: bool = False) -> DataTracks:
     numbers = itertools.count(1)
-    tracks = DataTracks(lambda: f"DTR_{next(numbers)}", lambda _: first_handle)
+    tracks = DataTracks(lambda: f"DTR_{next(numbers)}", lambda _: first_handle, lambda _reader, _track: True)
     for person in people:
         tracks.join(person.sid, automatic=automatic)
     return tracks
