@@ -19,9 +19,6 @@ REPLAY_WINDOW: Final = 1024
 more than 512. Our own resends need as much of the indices that we have used. libsrtp shifts the whole window for each
 packet: eight times as many would cost half a microsecond."""
 
-MAX_PACKET_BYTES: Final = 1356
-"""The longest RTP packet that can be protected: `pylibsrtp` works in 1500 bytes and keeps 144 for tag and MKI."""
-
 MAX_REMOTE_STREAMS: Final = 1024
 """SSRCs that one peer may send from at a time: libsrtp keeps state for each, and would for all 2**32."""
 
@@ -86,9 +83,9 @@ class SrtpSession:
     Streams begin by themselves with the first packet of an SSRC. Each keeps a rollover counter, so a stream must not
     begin near the wrap of its sequence numbers: start below 2**15.
 
-    `protect(packet)` returns an RTP packet of at most `MAX_PACKET_BYTES` as SRTP, and `protect_rtcp(packet)` an RTCP
-    compound or reduced-size packet as SRTCP of its first sender SSRC. Both raise SrtpSendError if that cannot be done.
-    An RTP packet may be protected again as long as it is the same to the last byte, header extensions included: a nonce
+    `protect(packet)` returns an RTP packet of at most `srtp_direct.MAX_PACKET_BYTES` as SRTP, and `protect_rtcp(packet)`
+    an RTCP compound or reduced-size packet as SRTCP of its first sender SSRC. Both raise SrtpSendError if that cannot be
+    done. An RTP packet may be protected again as long as it is the same to the last byte, header extensions included: a nonce
     used for two different packets gives the authentication key of an AEAD profile away (RFC 7714 §8).
     """
 

@@ -17,8 +17,11 @@ logger = logging.getLogger(__name__)
 Step: TypeAlias = Literal["protect", "unprotect", "protect_rtcp", "unprotect_rtcp"]
 """What can be done with a packet, as `pylibsrtp.Session` calls it; libsrtp puts `srtp_` in front."""
 
-_BUFFER_BYTES: Final = 1500
-_MAX_PACKET_BYTES: Final = _BUFFER_BYTES - 148  # what libsrtp may add at the end (SRTP_MAX_SRTCP_TRAILER_LEN)
+MAX_PACKET_BYTES: Final = 1436
+"""The longest packet that goes the short way: with the longest tag (16) and the headers of IPv6 and UDP (48) it fills an
+Ethernet frame (1500). GStreamer sends 1400, and some is added on the way; the long way out ends at 1356."""
+
+_BUFFER_BYTES: Final = MAX_PACKET_BYTES + 148  # what libsrtp may add at the end (SRTP_MAX_SRTCP_TRAILER_LEN)
 _KNOWN_RTP: Final = bytes((0x80, 96, 0x12, 0x34, *range(8))) + b"what both have to make the same of"
 _KNOWN_RTCP: Final = bytes((0x80, 201, 0, 1, *range(4)))
 
@@ -38,7 +41,7 @@ def _shortened(session: pylibsrtp.Session, step: Step, long_way: Callable[[bytes
 
     def short_way(packet: bytes) -> bytes:
         size = len(packet)
-        if size > _MAX_PACKET_BYTES:
+        if size > MAX_PACKET_BYTES:
             return long_way(packet)
         length[0] = size
         buffer[:size] = packet

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from rtp.srtp import SrtpSendError
+from rtp.srtp_direct import MAX_PACKET_BYTES
 from rtp.units import Address, Ssrc
 from sfu.media.extending import numbered_extensions, timed_extensions
 from sfu.media.forwarder import Sent
@@ -28,9 +29,9 @@ _VERSION_AND_EXTENSION: Final = 0x90
 NO_LAYER: Final = -1
 NO_EPOCH: Final = 0
 
-MAX_PAYLOAD_BYTES: Final = 1329
-"""What SRTP takes (1356), less our header (12), the longest extension block that we write (12), and what a
-retransmission (2) and a wider picture id (1) add."""
+MAX_PAYLOAD_BYTES: Final = MAX_PACKET_BYTES - 27
+"""What SRTP takes, less our header (12), the longest extension block that we write (12), and what a retransmission (2)
+and a wider picture id (1) add."""
 
 
 @dataclass(slots=True)

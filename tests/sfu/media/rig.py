@@ -6,6 +6,7 @@ from rtp.packet import RtpHeader, parse_header
 from rtp.rtcp.compound import RtcpPacket, parse_compound
 from rtp.serial import unwrap
 from rtp.srtp import REPLAY_WINDOW, SrtpFailure, SrtpSendError
+from rtp.srtp_direct import MAX_PACKET_BYTES
 from rtp.units import Address, Path, Ssrc
 from tests.rtp.ice.checks import HERE
 
@@ -38,7 +39,7 @@ class Keys:
             raise self.fault
         header = parse_header(packet)
         assert header.ssrc not in self.removed, "its index would begin again, with the same keys"
-        assert len(packet) <= 1356
+        assert len(packet) <= MAX_PACKET_BYTES
         assert not header.has_padding
         used = self._used.setdefault(header.ssrc, {})
         highest = self._highest.get(header.ssrc)

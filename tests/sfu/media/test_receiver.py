@@ -91,6 +91,15 @@ def test_what_is_left_out_on_purpose_leaves_no_gap() -> None:
     assert track.drops == causes
 
 
+def test_packets_as_long_as_gstreamers_are_passed_on() -> None:
+    track, source = Track(), Source(5)
+    track.feed(
+        source, source.next(bytes(1400 - 12 - 8))
+    )  # the whole packet: its payloaders' default, of which 12 are header
+    assert track.numbers == [0]
+    assert track.drops == {}
+
+
 def test_the_longest_payload_fits_whatever_we_add() -> None:
     track, source = Track(), Source(5)
     track.down_track.bind(payload_type=100, abs_send_time_id=200)  # the longer form of header extensions
