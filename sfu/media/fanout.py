@@ -268,9 +268,15 @@ class FanOut:
                         numbers, len(tail), now, described, descriptor, row.frame_offset, targets
                     )
                 elif numbers is not None:
-                    element = numbers.element(_NUMBERED_BYTES + len(tail), now)
+                    element = numbers.count(_NUMBERED_BYTES + len(tail), now) & 0xFFFF
                     header = pack_numbered(
-                        _VERSION_AND_EXTENSION, kind, number & 0xFFFF, stamp, row.ssrc, numbers.profile, element
+                        _VERSION_AND_EXTENSION,
+                        kind,
+                        number & 0xFFFF,
+                        stamp,
+                        row.ssrc,
+                        numbers.profile,
+                        numbers.base | element << numbers.shift,
                     )
                 else:
                     header = pack(flags, kind, number & 0xFFFF, stamp, row.ssrc)

@@ -23,29 +23,25 @@ class PacketNumbers:
     """Numbers the packets of one connection, over all its streams, in the order in which they are sent.
 
     `count` takes a packet's size in bytes and the time, and returns its number, unwrapped. `profile` is the first word
-    of the extension block, and `element` makes the second, for whoever writes the block himself.
+    of the extension block, and `base | (number & 0xFFFF) << shift` the second, for whoever writes the block himself.
     """
 
-    __slots__ = ("_base", "_count", "_identifier", "_shift", "profile")
+    __slots__ = ("_identifier", "base", "count", "profile", "shift")
 
     def __init__(self, identifier: int, count: Callable[[int, float], int]) -> None:
-        self._count, self._identifier = count, identifier
+        self.count, self._identifier = count, identifier
         if identifier < _FIRST_LONG_ID:
-            self.profile, self._base, self._shift = _ONE_BYTE, (identifier << 4 | 1) << 24, 8
+            self.profile, self.base, self.shift = _ONE_BYTE, (identifier << 4 | 1) << 24, 8
         else:
-            self.profile, self._base, self._shift = _TWO_BYTE, identifier << 24 | 2 << 16, 0
-
-    def element(self, size: int, now: float) -> int:
-        """Count one packet of `size` bytes, which is sent now; return the word that carries its number."""
-        return self._base | (self._count(size, now) & 0xFFFF) << self._shift
+            self.profile, self.base, self.shift = _TWO_BYTE, identifier << 24 | 2 << 16, 0
 
     def block(self, size: int, now: float) -> bytes:
         """Count one packet of `size` bytes, which is sent now; return its extension block."""
-        return _BLOCK.pack(self.profile, self.element(size, now))
+        return _BLOCK.pack(self.profile, self.base | (self.count(size, now) & 0xFFFF) << self.shift)
 
     def block_with(self, identifier: int, data: bytes, size: int, now: float) -> bytes:
         """Count one packet, and return its extension block with another element; `size` is without that block."""
         elements = [(self._identifier, bytes(2)), (identifier, data)]
         size += len(serialize_extensions(elements))
-        elements[0] = self._identifier, (self._count(size, now) & 0xFFFF).to_bytes(2)
+        elements[0] = self._identifier, (self.count(size, now) & 0xFFFF).to_bytes(2)
         return serialize_extensions(elements)
