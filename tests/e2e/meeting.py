@@ -167,8 +167,11 @@ class Participant:
     async def sees(self, other: "Participant") -> Track:
         """Wait until half a second of new video was decoded. It has the colour that was sent, as far as that is known."""
         seen = (await self.view()).video(other.identity).frames
-        view = await self.until(lambda view: view.video(other.identity).frames >= seen + 8)
-        track = view.video(other.identity)
+
+        def is_seen(view: View) -> bool:
+            return view.video(other.identity).frames >= seen + 8 and any(view.video(other.identity).colour)
+
+        track = (await self.until(is_seen)).video(other.identity)
         if other.kind is Kind.PYTHON:
             assert track.colour == pytest.approx(COLOURS[other.identity], abs=25)
         return track

@@ -25,12 +25,16 @@ SOURCES = {rtc.TrackSource.SOURCE_CAMERA: "camera", rtc.TrackSource.SOURCE_MICRO
 
 
 class Watched:
-    """What has been seen of one remote video track."""
+    """What has been seen of one remote video track.
+
+    Frames are counted by its decoder's statistics: when the first frames of two tracks come in the same moment, the SDK
+    (1.2.1) may stop handing out those of one of them at once, while it decodes on.
+    """
 
     def __init__(self, track, joined_at):
+        self._track = track
         self._stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGB24)
         self._joined_at = joined_at
-        self._frames = 0
         self._first_frame_seconds = None
         self._last = None
         self._reading = asyncio.create_task(self._read())  # ends with the stream
@@ -39,13 +43,13 @@ class Watched:
         async for event in self._stream:
             if self._first_frame_seconds is None:
                 self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
-            self._frames += 1
             self._last = event.frame
 
-    def state(self):
+    async def state(self):
+        decoded = sum(each.inbound_rtp.inbound.frames_decoded for each in await self._track.get_stats())
         colour = np.frombuffer(self._last.data, np.uint8).reshape(-1, 3).mean(axis=0) if self._last else (0, 0, 0)
         return {
-            "frames": self._frames,
+            "frames": decoded,
             "first_frame_seconds": self._first_frame_seconds,
             "colour": [round(float(part)) for part in colour],
         }
@@ -66,7 +70,7 @@ class Heard:
             self._energy += float(np.square(samples).sum()) / SAMPLE_RATE
             self._recent = np.concatenate([self._recent, samples])[-len(self._recent) :]
 
-    def state(self):
+    async def state(self):
         spectrum = np.abs(np.fft.rfft(self._recent * np.hanning(len(self._recent))))
         return {"energy": self._energy, "frequency": int(spectrum.argmax()) * SAMPLE_RATE / len(self._recent)}
 
@@ -149,6 +153,7 @@ class Participant:
         self._received.clear()
 
     async def do_state(self):
+        received = {sid: await each.state() for sid, each in list(self._received.items())}
         return {
             "connected": self._room is not None and self._room.isconnected(),
             "reason": self._reason,
@@ -159,16 +164,13 @@ class Participant:
                     SOURCES[publication.source]: {
                         "muted": publication.muted,
                         "codec": publication.mime_type,
-                        **self._state_of(sid),
+                        **received.get(sid, {}),
                     }
                     for sid, publication in participant.track_publications.items()
                 }
                 for identity, participant in (self._room.remote_participants.items() if self._room else ())
             },
         }
-
-    def _state_of(self, sid):
-        return self._received[sid].state() if sid in self._received else {}
 
     def _on_track_subscribed(self, track, publication, participant):
         video = track.kind == rtc.TrackKind.KIND_VIDEO
