@@ -10,8 +10,9 @@ answers already overflow a queue of 50 ms.
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
-DEPTH_SECONDS: Final = 0.05
-"""What the bucket holds at most: of what overflows it, nobody knows whether the path's queue has kept it."""
+DEPTH_SECONDS: Final = 0.03
+"""What the bucket holds at most: a little less than passes between two frames, so that live ones which are too many for the
+path, until there is another layer to send, do not keep answers waiting for ever."""
 
 STEP_SECONDS: Final = 0.005
 """The bucket may hold this much when an answer is sent; if it holds more, it is left to run empty."""
