@@ -7,14 +7,19 @@ memory and a virtual clock: it measures decisions, and no machine. Of each scena
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import trio
 from trio.testing import MockClock
 
+from bench.plots import Panel, draw
 from tests.simulation.bottleneck import Outcome, Phase, bottleneck, run_phases
 from triforium.testing import deterministic_scheduling
 from triforium.visitor import BandwidthFeedback
+
+PLOTS: Final = Path(__file__).parent / "results" / "bandwidth.png"
+"""Of each scenario and kind of feedback, what the seed did that was frozen longest."""
 
 SEEDS: Final = (1, 2, 3)
 FAST, SLOW = 2e6, 3e5
@@ -109,9 +114,8 @@ def play(scenario: Scenario, feedback: BandwidthFeedback, seed: int) -> Outcome:
         return trio.run(run, clock=MockClock(autojump_threshold=0))
 
 
-def line(scenario: Scenario, feedback: BandwidthFeedback) -> str:
-    """Return the worst figures of all seeds; an asterisk marks what misses its goal."""
-    outcomes = [play(scenario, feedback, seed) for seed in SEEDS]
+def line(scenario: Scenario, feedback: BandwidthFeedback, outcomes: Sequence[Outcome]) -> str:
+    """Return the worst figures of all outcomes; an asterisk marks what misses its goal."""
     cells: list[str] = []
     for column in COLUMNS:
         figures = [figure for each in outcomes if (figure := column.figure(scenario, each)) is not None]
@@ -121,10 +125,17 @@ def line(scenario: Scenario, feedback: BandwidthFeedback) -> str:
 
 
 def main() -> None:
+    panels: list[Panel] = []
     print(f"{'':<42}{''.join(f'{column.title:>11}' for column in COLUMNS)}")
     for scenario in SCENARIOS:
         for feedback in (BandwidthFeedback.TRANSPORT_CC, BandwidthFeedback.REMB):
-            print(line(scenario, feedback), flush=True)
+            outcomes = [play(scenario, feedback, seed) for seed in SEEDS]
+            print(line(scenario, feedback, outcomes), flush=True)
+            worst = max(outcomes, key=partial(_frozen, scenario))
+            panels.append(Panel(f"{scenario.name} - {feedback.name.replace('_', ' ')}", scenario.phases, worst))
+    PLOTS.parent.mkdir(exist_ok=True)
+    PLOTS.write_bytes(draw(panels))
+    print(f"plots: {PLOTS}")
 
 
 if __name__ == "__main__":

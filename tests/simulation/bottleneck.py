@@ -139,10 +139,16 @@ class Screen:
                 return sequence
         return None
 
+    def frozen_spans(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Return from when to when nothing moved that should have."""
+        times = [start, *(at for at in self.frames if start < at < end), end]
+        return [
+            (earlier + FROZEN_SECONDS, later) for earlier, later in pairwise(times) if later > earlier + FROZEN_SECONDS
+        ]
+
     def frozen_seconds(self, start: float, end: float) -> float:
         """Return for how long nothing moved that should have."""
-        times = [start, *(at for at in self.frames if start < at < end), end]
-        return sum(max(0.0, later - earlier - FROZEN_SECONDS) for earlier, later in pairwise(times))
+        return sum(until - since for since, until in self.frozen_spans(start, end))
 
     def longest_freeze(self, start: float, end: float) -> float:
         times = [start, *(at for at in self.frames if start < at < end), end]
@@ -178,6 +184,10 @@ class Outcome:
 
     def frozen(self, start: float, end: float) -> float:
         return self.screen.frozen_seconds(self.started_at + start, self.started_at + end)
+
+    def frozen_spans(self, start: float, end: float) -> list[tuple[float, float]]:
+        spans = self.screen.frozen_spans(self.started_at + start, self.started_at + end)
+        return [(since - self.started_at, until - self.started_at) for since, until in spans]
 
     def fell_below(self, bitrate_bps: float, start: float) -> float:
         """Return after how long less is sent than this; probes may send more for a moment afterwards."""
