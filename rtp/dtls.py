@@ -25,6 +25,7 @@ from OpenSSL import SSL, crypto
 
 from rtp.certificate import HASHES, Certificate, Fingerprint, fingerprint_of
 from rtp.errors import LocalProtocolError
+from rtp.timers import is_due
 
 DATAGRAM_BYTES: Final = 1200
 """The largest datagram that we send: RFC 8261 §5 and all browsers count on no more without path MTU discovery."""
@@ -301,7 +302,7 @@ class DtlsTransport:
         if self.state is DtlsState.CONNECTING and now >= self._deadline:
             lacking = "handshake" if self._handshake_done_at is None else "fingerprint"
             return self._fail(f"no {lacking} within {HANDSHAKE_SECONDS:.0f} s")
-        if self._resend_at is not None and now >= self._resend_at:
+        if is_due(self._resend_at, now):
             self._resend_interval = min(2 * self._resend_interval, MAX_RESEND_SECONDS)
             self._resend_at = now + self._resend_interval
             return self._resend()

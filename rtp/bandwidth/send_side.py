@@ -68,9 +68,7 @@ class SendSideEstimator:
         self._is_overloaded = self._is_losing = self._is_silent = False
         self._groups = ArrivalGroups()
         self._losses = Losses()
-        self._losses_from = (
-            0  # what was lost of the packets before this number has been acted upon: of later ones it counts
-        )
+        self._losses_from = 0  # the number from which on losses count: those before it have been acted upon
         self._told_of = 0  # the number after the last that feedback spoke of
         self._unknown = 0  # packets that feedback spoke of
 

@@ -24,6 +24,7 @@ from rtp.stun import (
     parse_message,
     success_response,
 )
+from rtp.timers import earliest, is_due
 from rtp.units import Address, Path
 
 PACING_SECONDS: Final = 0.02
@@ -170,21 +171,21 @@ class IceControllingAgent:
         """Return when `handle_timeout` is wanted, if at all; it may be in the past."""
         if self._consent_lost:
             return None
-        times = [time for time in (self._consent_until, self._nominate_at) if time is not None]
+        check_at = None
         if self.remote is not None and self._pairs:
-            times.append(max(self._pace_at, min(pair.due for pair in self._pairs.values())))
-        return min(times, default=None)
+            check_at = max(self._pace_at, min(pair.due for pair in self._pairs.values()))
+        return earliest(self._consent_until, self._nominate_at, check_at)
 
     def handle_timeout(self, now: float) -> list[IceOutput]:
         """Do what is due, at most one check at a time; harmless if early."""
         if self._consent_lost:
             return []
-        if self._consent_until is not None and now >= self._consent_until:
+        if is_due(self._consent_until, now):
             self._begin_again()
             self.selected = self._heard_at = None
             self._consent_lost = True
             return [ConsentLost()]
-        if self._nominate_at is not None and now >= self._nominate_at:
+        if is_due(self._nominate_at, now):
             self._nominate(now)
         return self._send_due(now)
 

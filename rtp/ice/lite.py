@@ -18,7 +18,7 @@ from rtp.stun import (
     parse_message,
     success_response,
 )
-from rtp.timers import earliest
+from rtp.timers import earliest, is_due
 from rtp.units import Path
 
 CONSENT_SECONDS: Final = 15.0
@@ -157,9 +157,9 @@ class IceLiteAgent:
 
     def handle_timeout(self, now: float) -> list[IceOutput]:
         """Do what is due; harmless if early."""
-        if self._retire_at is not None and now >= self._retire_at:
+        if is_due(self._retire_at, now):
             self._previous = self._retire_at = None
-        if self._consent_until is not None and now >= self._consent_until:
+        if is_due(self._consent_until, now):
             return self._lose_consent()
         return []
 

@@ -71,7 +71,7 @@ class SendQueue:
     @property
     def is_idle(self) -> bool:
         """Whether it is empty, and no stream stands still for its reset."""
-        return not self._count and self._begun is None and not self._resetting
+        return self.is_empty and not self._resetting
 
     def add(self, message: OutgoingMessage) -> bool:
         """Put `message` last in its stream. False: the queue is full, which is counted."""

@@ -21,7 +21,7 @@ from rtp.bandwidth.remote import RemoteEstimator, RemoteStatistics
 from rtp.bandwidth.send_side import SendSideEstimator, SendSideStatistics
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.sdp.codecs import MediaKind
-from rtp.timers import earliest
+from rtp.timers import earliest, is_due
 from sfu.media.allocator import Demand, Rung, allocate, next_step_bps
 from sfu.media.downtrack import Allowance, DownTrack
 from sfu.media.packet_numbers import PacketNumbers
@@ -134,10 +134,9 @@ class BandwidthController:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due."""
-        due = self._estimator.next_timeout()
-        if due is not None and now >= due and self._estimator.handle_timeout(now):
+        if is_due(self._estimator.next_timeout(), now) and self._estimator.handle_timeout(now):
             self._estimate_changed(now)
-        if self._next_look is not None and now >= self._next_look:
+        if is_due(self._next_look, now):
             self._share(now)
         self._repair(now)
         for pad in self._prober.handle_timeout(now, self._estimator.sent_bytes):

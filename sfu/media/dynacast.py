@@ -9,6 +9,7 @@ come.
 
 from typing import Final
 
+from rtp.timers import is_due
 from sfu.media.simulcast import Quality
 
 NOTHING: Final = -1
@@ -52,8 +53,7 @@ class LayerDemand:
     def take_due(self, now: float) -> bool:
         """Say whether to tell the publisher now what is allowed; if so it is taken as told."""
         is_raised = self._wanted > self.allowed or (self._wanted == self.allowed != NOTHING and not self.is_told)
-        due = self.next_timeout()
-        is_lowered = due is not None and now >= due
+        is_lowered = is_due(self.next_timeout(), now)
         if not (is_raised or is_lowered or self._must_tell):
             return False
         self.allowed = self._wanted

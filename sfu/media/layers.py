@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from rtp.timers import is_due
 from rtp.units import Rid
 from sfu.media.frames import Scalability
 from sfu.media.liveness import CAMERA, SCREEN_SHARE, TrackLiveness
@@ -123,7 +124,7 @@ class TrackLayers:
             return False
         has_changed = self._liveness.handle_timeout(now)
         self.live = self._liveness.live
-        if self._settles_at is not None and now >= self._settles_at:
+        if is_due(self._settles_at, now):
             self._settles_at = None
             self.is_settling = False
             has_changed = True

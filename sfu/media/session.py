@@ -21,7 +21,7 @@ from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.serial import compact_ntp
-from rtp.timers import earliest
+from rtp.timers import earliest, is_due
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.bandwidth import BandwidthController, BandwidthStatistics
 from sfu.media.downtrack import DownTrack
@@ -166,8 +166,7 @@ class MediaSession:
         """Notice layers that fall silent or come back, and send the reports and requests that are due."""
         for receiver in self._receivers.values():
             receiver.handle_timeout(now)
-        tail = self._arrivals.next_timeout()
-        if tail is not None and now >= tail:
+        if is_due(self._arrivals.next_timeout(), now):
             self._tell_arrivals(now)
         for receiver, stream in self._incoming.values():
             feedback: list[RtcpPacket] = []
@@ -179,7 +178,7 @@ class MediaSession:
             if feedback:
                 self._send([ReceiverReport(self._feedback_ssrc), *feedback])
         self.bandwidth.handle_timeout(now)
-        if self._next_report is not None and now >= self._next_report:
+        if is_due(self._next_report, now):
             self._next_report = None
             self._report(now)
             self._schedule_report(now)

@@ -16,7 +16,7 @@ from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
-from rtp.timers import earliest
+from rtp.timers import earliest, is_due
 from rtp.units import Ssrc
 from sfu.transport.connection import PeerConnection
 from triforium.visitor.feedback import PLENTY_BPS, REMB_SECONDS, BandwidthFeedback, ReceiverEstimator
@@ -145,13 +145,12 @@ class VisitorMedia:
         for track in self._tracks.values():
             if missing := track.take_missing(now):
                 self._send([GenericNack(self._ssrc, track.ssrc, missing)])
-        tail = self._arrivals.next_timeout()
-        if tail is not None and now >= tail:
+        if is_due(self._arrivals.next_timeout(), now):
             self._tell_arrivals(now)
-        if self._estimate_at is not None and now >= self._estimate_at:
+        if is_due(self._estimate_at, now):
             self._estimate_at = now + REMB_SECONDS
             self._tell_estimate(now)
-        if self._report_at is not None and now >= self._report_at:
+        if is_due(self._report_at, now):
             self._report_at = now + REPORT_SECONDS
             if self._senders or self._tracks:  # libwebrtc sends no RTCP either while it has no streams
                 self._report(now)
