@@ -1,6 +1,5 @@
 """How long packets take: the publisher writes into each when it was sent, the kernel tells subscribers when it came."""
 
-import ctypes
 import socket
 import struct
 import time
@@ -15,21 +14,20 @@ from rtp.packet import parse_header, payload_end
 from rtp.payload.vp8 import parse_vp8
 from rtp.units import Address
 from sfu.transport.connection import MediaSink
+from sfu.transport.packet_filter import AND, IF_EQUAL, LOAD_BYTE, RETURN, Instruction, attach
 from triforium.visitor import CALL_PLAN, MediaPlan
 from triforium.visitor.samples import samples
 
 _STAMP: Final = struct.Struct("!Q")  # Unix nanoseconds, at the end of the payload, where samples have filling
-_INSTRUCTION: Final = struct.Struct("=HBBI")  # linux/filter.h: code, jump if true, jump if false, operand
-_LOAD_BYTE, _AND, _IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
-_WITHOUT_RTP: Final = (  # the UDP header has 8 bytes; RFC 7983 §7, RFC 5761 §4
-    (_LOAD_BYTE, 0, 0, 8),
-    (_AND, 0, 0, 0xC0),
-    (_IF_EQUAL, 0, 4, 0x80),  # else it is not RTP or RTCP
-    (_LOAD_BYTE, 0, 0, 9),
-    (_AND, 0, 0, 0xE0),
-    (_IF_EQUAL, 1, 0, 0xC0),  # RTCP
-    (_RETURN, 0, 0, 0),
-    (_RETURN, 0, 0, 0xFFFF_FFFF),
+_WITHOUT_RTP: Final[tuple[Instruction, ...]] = (  # the UDP header has 8 bytes; RFC 7983 §7, RFC 5761 §4
+    (LOAD_BYTE, 0, 0, 8),
+    (AND, 0, 0, 0xC0),
+    (IF_EQUAL, 0, 4, 0x80),  # else it is not RTP or RTCP
+    (LOAD_BYTE, 0, 0, 9),
+    (AND, 0, 0, 0xE0),
+    (IF_EQUAL, 1, 0, 0xC0),  # RTCP
+    (RETURN, 0, 0, 0),
+    (RETURN, 0, 0, 0xFFFF_FFFF),
 )
 _MEMORY: Final = struct.Struct("=9I")  # linux/sock_diag.h: the last is what was dropped
 _TIMESPEC: Final = struct.Struct("@ll")  # seconds, nanoseconds
@@ -123,9 +121,7 @@ class CountingSocket(KernelTimedSocket):
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
-        program = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*each) for each in _WITHOUT_RTP))
-        attached = struct.pack("HP", len(_WITHOUT_RTP), ctypes.addressof(program))
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
+        attach(self._socket, SO_ATTACH_FILTER, _WITHOUT_RTP)
 
     @property
     def packets(self) -> int:

@@ -5,34 +5,31 @@ takes to read it, and nobody is in a hurry to know. So the kernel is told by a f
 datagram, to put those aside (SO_REUSEPORT and classic BPF, Linux 4.5): they are read now and then, many at once.
 """
 
-import ctypes
 import logging
 import socket
-import struct
 import sys
 from functools import cache
 from typing import Final
+
+from sfu.transport.packet_filter import AND, IF_EQUAL, LOAD_BYTE, RETURN, Instruction, attach
 
 logger = logging.getLogger(__name__)
 
 SELF_TEST_SECONDS: Final = 1.0
 
 _SO_ATTACH_REUSEPORT_CBPF: Final = 51  # asm-generic/socket.h; the module has no name for it
-_PROGRAM: Final = struct.Struct("@HP")  # linux/filter.h, sock_fprog: how many instructions, and where they are
-_INSTRUCTION: Final = struct.Struct("=HBBI")  # sock_filter: code, jump if true, jump if false, operand
-_LOAD_BYTE, _AND, _IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
 _FIRST, _SECOND = 0, 1  # of the sockets on the port
 
 # Datagrams that begin with transport-layer feedback (205) of format 15; SRTCP leaves these bytes in clear (RFC 3711 §3.4).
 # Browsers send it alone (RFC 5506); where that was not agreed on a report comes first, and it wakes us.
-_INSTRUCTIONS: Final = (
-    (_LOAD_BYTE, 0, 0, 0),
-    (_AND, 0, 0, 0b1101_1111),  # all but the padding bit
-    (_IF_EQUAL, 0, 3, 0b10 << 6 | 15),
-    (_LOAD_BYTE, 0, 0, 1),
-    (_IF_EQUAL, 0, 1, 205),
-    (_RETURN, 0, 0, _SECOND),
-    (_RETURN, 0, 0, _FIRST),
+_INSTRUCTIONS: Final[tuple[Instruction, ...]] = (
+    (LOAD_BYTE, 0, 0, 0),
+    (AND, 0, 0, 0b1101_1111),  # all but the padding bit
+    (IF_EQUAL, 0, 3, 0b10 << 6 | 15),
+    (LOAD_BYTE, 0, 0, 1),
+    (IF_EQUAL, 0, 1, 205),
+    (RETURN, 0, 0, _SECOND),
+    (RETURN, 0, 0, _FIRST),
 )
 
 
@@ -66,10 +63,7 @@ def _open(kernel_socket: socket.socket) -> socket.socket | None:
         for each in (kernel_socket, aside):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         aside.bind(kernel_socket.getsockname())
-        code = b"".join(_INSTRUCTION.pack(*each) for each in _INSTRUCTIONS)
-        buffer = ctypes.create_string_buffer(code, len(code))
-        program = _PROGRAM.pack(len(_INSTRUCTIONS), ctypes.addressof(buffer))
-        aside.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
+        attach(aside, _SO_ATTACH_REUSEPORT_CBPF, _INSTRUCTIONS)
     except OSError as error:
         logger.info("the kernel does not put feedback aside: %s", error.strerror)
         aside.close()
