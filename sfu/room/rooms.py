@@ -59,12 +59,15 @@ class Rooms:
         Whoever was moved may not have heard of it, and then asks where it was, by the `sid` that it had there. Otherwise
         the sid does not matter, because a client may have missed its latest one.
         """
+        asked = self.find(name)
+        there = None if asked is None else asked.participants.get(identity)
+        if there is not None and there.sid == sid:
+            return there  # as nearly always: else all rooms are looked through
         for room in self:
             person = room.participants.get(identity)
             if person is not None and sid in person.former_sids and room.name != name:
                 return person
-        asked = self.find(name)
-        return None if asked is None else asked.participants.get(identity)
+        return there
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run rooms until cancelled, or until `close`."""
