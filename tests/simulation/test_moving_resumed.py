@@ -11,6 +11,7 @@ from livekit.protocol.rtc import SignalResponse
 from rtp.ice.lite import CONSENT_SECONDS
 from sfu.room.comeback import RESUME_SECONDS
 from sfu.room.moving import move
+from sfu.room.participant import Participant
 from tests.simulation.back_end import BackEnd, open_back_end
 from tests.simulation.house import House, flows, open_house, sent, wait_until
 from tests.simulation.test_data import ready
@@ -65,6 +66,24 @@ def lost() -> Iterator[list[SignalResponse]]:
         yield lost
 
 
+async def lose_the_socket_of_alice(house: House, alice: Visitor, carol: Visitor) -> Participant:
+    """Let both talk, and cut her signal connection; return her once the server has noticed."""
+    await alice.publish_audio()
+    await carol.publish_audio()
+    person = house.participant("alice")
+    await alice.cut_signal()
+    await wait_until(lambda: not person.can_be_told, every=0.001)
+    return person
+
+
+async def is_moved_and_told(house: House, person: Participant, alice: Visitor, carol: Visitor) -> None:
+    """Move her, and see that she resumes there, and hears of it once."""
+    move(person, house.room("dest"))
+    await alice.wait_until(lambda: alice.resumptions == 1)
+    await goes_on_there(house, alice, carol)
+    assert len(sent(alice, "room_moved")) == 1
+
+
 @layouts
 async def test_whoever_is_moved_before_its_dead_socket_is_noticed_is_told_when_it_resumes(
     autojump_clock, single, lost
@@ -87,31 +106,17 @@ async def test_whoever_is_moved_before_its_dead_socket_is_noticed_is_told_when_i
 @layouts
 async def test_whoever_is_moved_while_it_has_no_socket_is_told_when_it_resumes(autojump_clock, single) -> None:
     async with open_two_rooms(single=single, resumes=True) as (house, _, alice, _, carol):
-        await alice.publish_audio()
-        await carol.publish_audio()
-        person = house.participant("alice")
-        await alice.cut_signal()
-        await wait_until(lambda: not person.can_be_told, every=0.001)
-        move(person, house.room("dest"))
-        await alice.wait_until(lambda: alice.resumptions == 1)
-        await goes_on_there(house, alice, carol)
-        assert len(sent(alice, "room_moved")) == 1
+        person = await lose_the_socket_of_alice(house, alice, carol)
+        await is_moved_and_told(house, person, alice, carol)
 
 
 @layouts
 async def test_whoever_is_moved_right_after_it_has_resumed_goes_on_there(autojump_clock, single) -> None:
     async with open_two_rooms(single=single, resumes=True) as (house, _, alice, _, carol):
-        await alice.publish_audio()
-        await carol.publish_audio()
-        person = house.participant("alice")
-        await alice.cut_signal()
-        await wait_until(lambda: not person.can_be_told, every=0.001)
+        person = await lose_the_socket_of_alice(house, alice, carol)
         await wait_until(lambda: person.can_be_told, every=0.001)
         assert alice.resumptions == 0, "the news is on its way to her, and she has said nothing yet"
-        move(person, house.room("dest"))
-        await alice.wait_until(lambda: alice.resumptions == 1)
-        await goes_on_there(house, alice, carol)
-        assert len(sent(alice, "room_moved")) == 1
+        await is_moved_and_told(house, person, alice, carol)
 
 
 @layouts
