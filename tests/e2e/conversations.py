@@ -80,7 +80,7 @@ async def be_told_of_a_shutdown(meeting: Meeting, kind: Kind) -> None:
     await meet(alice, bob)
     await meeting.server.stop()
     for participant in (alice, bob):
-        assert (await participant.until(lambda view: not view.connected)).reason == "SERVER_SHUTDOWN"
+        assert await participant.until_disconnected() == "SERVER_SHUTDOWN"
 
 
 async def lose_the_signal_connection(meeting: Meeting, kind: Kind, layout: str) -> None:

@@ -164,6 +164,10 @@ class Participant:
                 await trio.sleep(POLL_SECONDS)
         raise AssertionError(f"{self.identity} waited in vain, and has {view}")
 
+    async def until_disconnected(self) -> str | None:
+        """Wait until the client says why its connection has ended: Python's state changes a moment before that."""
+        return (await self.until(lambda view: view.reason is not None and not view.connected)).reason
+
     async def sees(self, other: "Participant") -> Track:
         """Wait until half a second of new video was decoded. It has the colour that was sent, as far as that is known."""
         seen = (await self.view()).video(other.identity).frames

@@ -68,9 +68,9 @@ async def test_a_back_end_in_javascript_moderates_a_call_and_is_told_of_it(folde
         assert muted["muted"]
 
         await back_end.call("removeParticipant", "lobby", "alice")
-        assert (await alice.until(lambda view: not view.connected)).reason == "PARTICIPANT_REMOVED"
+        assert await alice.until_disconnected() == "PARTICIPANT_REMOVED"
         await back_end.call("deleteRoom", "lobby")
-        assert (await bob.until(lambda view: not view.connected)).reason == "ROOM_DELETED"
+        assert await bob.until_disconnected() == "ROOM_DELETED"
         names = [event["event"] for event in await back_end.events(until="room_finished")]
         assert (names[0], names[-1]) == ("room_started", "room_finished")
         assert [names.count(each) for each in ("participant_joined", "participant_left")] == [2, 2]

@@ -94,9 +94,9 @@ async def test_a_back_end_moderates_a_call_and_is_told_of_it(folder):
 
         removal = {"room": "lobby", "identity": "alice"}
         assert await back_end.call("remove_participant", "RoomParticipantIdentity", **removal) == {}
-        assert (await alice.until(lambda view: not view.connected)).reason == "PARTICIPANT_REMOVED"
+        assert await alice.until_disconnected() == "PARTICIPANT_REMOVED"
         assert await back_end.call("delete_room", "DeleteRoomRequest", room="lobby") == {}
-        assert (await bob.until(lambda view: not view.connected)).reason == "ROOM_DELETED"
+        assert await bob.until_disconnected() == "ROOM_DELETED"
 
         events = await back_end.events(until="room_finished")
         names = [event["event"] for event in events]

@@ -45,7 +45,7 @@ async def test_the_newcomer_replaces_who_has_its_identity(folder):
         bob = await meeting.invite("bob", Kind.PYTHON, SINGLE)
         await at_once(alice.join, bob.join)
         await second_alice.join()
-        assert (await alice.until(lambda view: not view.connected)).reason == "DUPLICATE_IDENTITY"
+        assert await alice.until_disconnected() == "DUPLICATE_IDENTITY"
         await second_alice.publish()
         await bob.perceives(second_alice)
 
