@@ -3,9 +3,10 @@
 *Theory of operation.* What waits for a reader waits in its SCTP association, which every message enters at once. Up to
 `HOLD_BYTES` and `HOLD_MESSAGES` of it nobody minds. Reliable messages beyond that are held against their senders: they
 count against the receive window of whoever sent them, so that the senders come to run at the pace of the slowest
-reader. That ends where a reader is too slow: below the threshold it is let go, nobody waits for it any longer, and it
-misses messages until most of what it has is read. Its pace is known by then, in general, so that the others do not
-notice. On a lossy channel nobody is slowed down, and what has waited too long makes room for what is newer.
+reader. That ends where a reader is too slow: below the threshold nobody waits for it any longer. Its pace is known by
+then, in general, so that the others do not notice. It may be on its way to another network, or have just come back from
+one: for a few seconds more is kept for it. If it is still too slow after that, it misses messages until most of what it
+has is read. On a lossy channel nobody is slowed down, and what has waited too long makes room for what is newer.
 """
 
 import logging
@@ -31,6 +32,10 @@ MESSAGE_OVERHEAD: Final = 1024
 A sender has a window of 1 MiB, and a reader's queue takes 4 MiB and 4,096 messages: three senders who do nothing but
 send lose nothing, whatever the size of their messages. What more of them send can be dropped where the queue is full.
 """
+
+PATIENCE_SECONDS: Final = 5.0
+PATIENCE_BYTES: Final = 1 << 20
+"""For how long, and how much, we go on to keep all for a reader who is too slow."""
 
 MIN_LOSSY_BYTES: Final = 8 << 10
 """So much may wait on a lossy channel whatever the pace."""
@@ -107,7 +112,8 @@ class ReliableWriter:
         self._count = 0
         self._waiting: deque[int] = deque()  # where, in bytes written, each message ends that waits
         self._held: deque[tuple[int, int, Hold]] = deque()  # the same and the message's number, of those held
-        self._missed: int | None = None  # messages since the reader was found too slow; None: it is not
+        self._slow_since: float | None = None  # nobody waits for a reader that is too slow
+        self._missed: int | None = None  # messages, since that has lasted for too long; None: it has not
 
     @property
     def is_holding(self) -> bool:
@@ -117,12 +123,11 @@ class ReliableWriter:
     def write(self, data: bytes, hold: Hold, now: float, *, is_text: bool = False) -> None:
         """Send a message, unless the reader is too slow for it."""
         backlog = self._look(now)
-        if self._missed is not None and backlog <= READ_BYTES:
-            logger.info("%s reads data again, and has missed %d messages", self._name, self._missed)
-            self._missed = None
+        if backlog <= READ_BYTES:
+            self._caught_up()
         is_long = backlog + len(data) > HOLD_BYTES or len(self._waiting) >= HOLD_MESSAGES
         if is_long:
-            self._give_up_if_slow(backlog, now)
+            self._judge(backlog, now)
         if self._missed is not None:
             self._missed += 1
             self._drops[Drop.SLOW_READER] += 1
@@ -135,7 +140,7 @@ class ReliableWriter:
         self._written += len(data)
         self._count += 1
         self._waiting.append(self._written)
-        if is_long:
+        if is_long and self._slow_since is None:
             hold.take()
             self._held.append((self._written, self._count, hold))
             self._ask_for_news(backlog)
@@ -144,7 +149,7 @@ class ReliableWriter:
         """Release what need not be held any longer, because it has been read or because the reader is too slow."""
         backlog = self._look(now)
         if self._held:
-            self._give_up_if_slow(backlog, now)
+            self._judge(backlog, now)
             self._ask_for_news(backlog)
 
     def close(self) -> None:
@@ -171,16 +176,28 @@ class ReliableWriter:
             hold.release()
         return backlog
 
-    def _give_up_if_slow(self, backlog: int, now: float) -> None:
+    def _judge(self, backlog: int, now: float) -> None:
+        """Say whether a reader for whom much waits is too slow, and whether it has been for too long."""
         pace = self._pace.bytes_per_second(self._written - backlog, now)
-        if self._missed is not None or pace is None or pace >= self._slow_threshold:
+        if self._missed is not None or pace is None:
             return
-        logger.warning(
-            "%s reads data too slowly and will miss messages: %d bytes a second, with %d waiting",
-            *(self._name, pace, backlog),
-        )
-        self._missed = 0
-        self.close()
+        if pace >= self._slow_threshold:
+            self._slow_since = None
+        elif self._slow_since is None:
+            self._slow_since = now
+            self.close()
+        elif now - self._slow_since >= PATIENCE_SECONDS or backlog > PATIENCE_BYTES:
+            logger.warning(
+                "%s reads data too slowly and will miss messages: %d bytes a second, with %d waiting",
+                *(self._name, pace, backlog),
+            )
+            self._missed = 0
+
+    def _caught_up(self) -> None:
+        self._slow_since = None
+        if self._missed is not None:
+            logger.info("%s reads data again, and has missed %d messages", self._name, self._missed)
+            self._missed = None
 
     def _ask_for_news(self, backlog: int) -> None:
         """Be told as soon as a part of what waits has been read, whoever writes meanwhile."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import trio
 
-from sfu.data.writers import HOLD_BYTES
+from sfu.data.writers import HOLD_BYTES, PATIENCE_SECONDS
 from tests.simulation.house import House, open_house, wait_until
 from triforium.testing import Link
 from triforium.testing.world import SERVER_HOST
@@ -14,6 +14,7 @@ from triforium.visitor import Visitor
 CAROLS_HOST = "10.9.9.9"
 SLOW = Link(delay_seconds=0.02, rate_bps=64_000)
 """8,000 bytes a second: half of what everybody is waited for by default."""
+NOTHING = Link(loss=1.0)
 NARROW = Link(delay_seconds=0.02, rate_bps=2_000_000)
 WINDOW_BYTES = 1 << 20
 
@@ -70,8 +71,36 @@ async def test_nobody_is_kept_waiting_by_a_reader_who_is_too_slow(autojump_clock
     with_slow, something, kept = await deliveries(SLOW)
     assert with_slow == without
     assert everything == [number for _ in range(20) for number in range(100)]
-    assert 250 < len(something) < 1000
-    assert HOLD_BYTES / 2 < max(kept) <= HOLD_BYTES + 2000
+    assert 500 < len(something) < 1000
+    assert HOLD_BYTES < max(kept) < HOLD_BYTES + PATIENCE_SECONDS * 100_000
+
+
+async def test_who_is_cut_off_for_a_moment_misses_nothing_and_keeps_nobody_waiting(autojump_clock) -> None:
+    without, _ = await talk_with_a_reader_cut_off_for(0)
+    with_cut, numbers_of_carol = await talk_with_a_reader_cut_off_for(4)
+    assert with_cut == without
+    assert numbers_of_carol == list(range(1000))
+
+
+async def talk_with_a_reader_cut_off_for(seconds: float) -> tuple[list[float], list[int]]:
+    """Let Alice talk to Bob, and to Carol who is out of reach meanwhile; return when Bob got it, and what Carol got."""
+    async with (
+        open_house() as house,
+        house.visitor("alice", single=True) as alice,
+        house.visitor("bob", single=False) as bob,
+        house.visitor("carol", single=True, world=house.world(CAROLS_HOST)) as carol,
+    ):
+        await ready(alice, bob, carol)
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk, alice, 1000, 1000)
+            await trio.sleep(0.5)
+            house.network.set_link(SERVER_HOST, CAROLS_HOST, NOTHING)
+            await trio.sleep(seconds)
+            house.network.set_link(SERVER_HOST, CAROLS_HOST, Link(delay_seconds=0.02))
+        await bob.wait_until(lambda: len(bob.data.received) == 1000)
+        await trio.sleep(20)
+        return [round(message.at - start, 6) for message in bob.data.received], numbers(carol)
 
 
 async def test_a_sender_waits_for_a_reader_who_is_fast_enough_and_nothing_is_missed(autojump_clock) -> None:
