@@ -230,6 +230,10 @@ class DataChannels:
         """Do what is due. Harmless if early."""
         return self._translate(self._association.handle_timeout(now), now)
 
+    def path_changed(self, now: float) -> list[DataChannelOutput]:
+        """Take in that packets go another way from now on."""
+        return self._translate(self._association.path_changed(now), now)
+
     def statistics(self) -> DataChannelStatistics:
         """Return a snapshot."""
         return DataChannelStatistics(

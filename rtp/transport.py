@@ -247,6 +247,8 @@ class PeerTransport:
                 case Nominated():
                     results.append(output)
                     results += self._from_dtls(self.dtls.start(now), now)  # the client's hello; nothing after the first
+                    if self.channels is not None:
+                        results += self._from_channels(self.channels.path_changed(now), now)
                 case Send() | Validated() | Forgotten():
                     results.append(output)
                 case _:

@@ -221,6 +221,11 @@ class SctpAssociation:
                 self._abort(CauseCode.USER_INITIATED_ABORT, "the peer acknowledges nothing")
         return self._flush(now)
 
+    def path_changed(self, now: float) -> list[SctpOutput]:
+        """Take in that packets go another way from now on, as after an ICE restart: what got stuck is sent again."""
+        self._outbound.path_changed(now)
+        return self._flush(now)
+
     def statistics(self) -> SctpStatistics:
         """Return a snapshot of counters and windows."""
         outbound = self._outbound

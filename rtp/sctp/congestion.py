@@ -36,6 +36,11 @@ class RetransmissionTimeout:
         """Double, after an expiry (§6.3.3 E2)."""
         self.seconds = min(2 * self.seconds, MAX_RTO_SECONDS)
 
+    def restart(self) -> None:
+        """Know nothing of round trips: packets go another way from now on."""
+        self.seconds = INITIAL_RTO_SECONDS
+        self.smoothed_round_trip_seconds = None
+
 
 class CongestionWindow:
     """cwnd and ssthresh for one path (RFC 9260 §7.2.1 to §7.2.3)."""

@@ -222,6 +222,18 @@ class Outbound:
         self.expiries += 1
         self._rto.back_off()
         self.window.collapse()
+        self._lose_all(now)
+
+    def path_changed(self, now: float) -> None:
+        """Begin anew if the old path had let us down: else we would go on to wait for longer and longer."""
+        if self.expiries:
+            self.expiries = 0
+            self._rto.restart()
+            self.window = CongestionWindow()
+            self._lose_all(now)
+
+    def _lose_all(self, now: float) -> None:
+        """Take all that is under way for lost, and begin T3-rtx anew."""
         self._recovery_end = None
         for tsn, sent in self._sent.items():
             if not sent.is_acked and not sent.is_lost:

@@ -165,6 +165,19 @@ def test_media_and_data_follow_a_client_to_another_address() -> None:
     assert pair.told(1, Connected) == [Connected()]  # one handshake serves all paths
 
 
+def test_data_that_got_stuck_leaves_as_soon_as_a_client_is_back_on_another_address() -> None:
+    pair = Pair()
+    pair.open_channels("_reliable")
+    pair.connect(until=1.0)
+    pair.dead.add(HOME)
+    channel = pair.server.channels.by_label("_reliable").channel_id
+    pair.perform(1, pair.server.send_message(channel, b"stuck", pair.now))
+    pair.run(5.5)
+    pair.perform(0, pair.client.ice.migrate(AWAY, pair.now))
+    pair.run(6.0)
+    assert [message.data for message in pair.told(0, ChannelMessage)] == [b"stuck"]
+
+
 def test_an_ice_restart_keeps_keys_and_media() -> None:
     pair = Pair()
     pair.connect(until=1.0)

@@ -29,6 +29,25 @@ def test_a_window_of_zero_is_probed_with_one_chunk() -> None:
     assert [chunk.data for chunk in sent(outputs) if isinstance(chunk, c.Data)] == [b"two"]
 
 
+def test_what_got_stuck_is_sent_again_on_a_new_path_at_once() -> None:
+    peer = Peer()
+    peer.core.send(0, 51, b"one", 0.0)
+    for now in (1.0, 3.0, 7.0):
+        peer.core.handle_timeout(now)
+    collapsed = peer.core.statistics().congestion_window
+    assert data_of(peer.core.path_changed(8.0)) == [b"one"]
+    assert peer.core.next_timeout() == 9.0
+    assert peer.core.statistics().congestion_window > collapsed
+
+
+def test_a_new_path_repeats_nothing_that_the_old_one_was_still_good_for() -> None:
+    peer = Peer()
+    peer.core.send(0, 51, b"one", 0.0)
+    due = peer.core.next_timeout()
+    assert peer.core.path_changed(0.1) == []
+    assert peer.core.next_timeout() == due
+
+
 def test_what_was_never_sent_cannot_be_acknowledged() -> None:
     peer = Peer()
     peer.core.send(0, 51, b"one", 0.0)
