@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 def mute_track(room: "Room", participant: "Participant", sid: TrackSid, *, muted: bool) -> models.TrackInfo | None:
-    """Mute or unmute somebody's track, and tell everybody; return the track, or None if it is not published."""
+    """Mute or unmute somebody's track, and tell everybody; return the track.
+
+    Of one that is not published only its publisher is told, who may know of it already; None is returned.
+    """
+    participant.tell(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
     publication = participant.publisher.publications.get(sid)
     if publication is None:
         return None
     with room.environment.endpoint.batch():
         participant.publisher.set_muted(sid, muted=muted)
-    participant.tell(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
     room.news.changed(participant)
     return publication.info
 

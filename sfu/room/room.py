@@ -279,7 +279,7 @@ class Room:
 
     def participant_active(self, participant: Participant) -> None:
         """Tell of somebody to and from whom media can flow now."""
-        self.news.changed(participant)
+        self.news.changed(participant, knows=True)
         self.environment.tell(ParticipantJoined(self, participant))
 
     def track_published(self, publisher: Participant, publication: Publication) -> None:

@@ -31,8 +31,11 @@ class ParticipantNews:
         self.shown: dict[Identity, bytes] = {}
         """What is told of each who is not hidden, as `projections.as_element` has it: everybody who comes is told of all."""
 
-    def changed(self, participant: "Participant", *, immediately: bool = False) -> None:
-        """Tell everybody what has become of `participant`: at once, or with the next flush."""
+    def changed(self, participant: "Participant", *, immediately: bool = False, knows: bool = False) -> None:
+        """Tell everybody what has become of `participant`: at once, or with the next flush.
+
+        Of one who is hidden only that one is told, unless it `knows`.
+        """
         participant.version += 1
         participant.changes.notify()
         participant.news = info = participant_info(participant)
@@ -41,7 +44,8 @@ class ParticipantNews:
             self._show(participant, info)
         self._note_departure(participant, info)
         if participant.is_hidden:
-            participant.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
+            if not knows:
+                participant.tell(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
             return
         if participant.close_reason is CloseReason.DUPLICATE_IDENTITY:
             # Its successor's news takes the place of its own: clients go by identity, and would lose them both.

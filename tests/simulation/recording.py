@@ -67,7 +67,7 @@ def recorded(name: str, client: str, direction: str, *, step: str | None = None)
     """Return one side of a recorded conversation, or what of it belongs to the first step that mentions `step`."""
     messages: list[Message] = []
     has_begun = step is None
-    for line in _resolved(name):
+    for line in _without_what_is_taken_back(_resolved(name)):
         if line["k"] == "step" and step is not None:
             if has_begun:
                 break
@@ -160,8 +160,8 @@ def _is_ordered(first: Label, second: Label) -> bool:
         return False  # two connections
     if "subscription_permission" in kinds:
         return False  # JavaScript sends it when its connection is up
-    if "answer" in kinds and any(kind.startswith("track ") for kind in kinds):
-        return False  # recorded both ways
+    if "answer" in kinds and any(kind.startswith(("track ", "track_subscribed", "subscribed")) for kind in kinds):
+        return False  # recorded both ways: the answer may be about the next track
     if kinds == {"answer", "media_sections_requirement"}:
         return False  # a client that offers again by itself crosses the request to do so
     return bool(kinds & NEGOTIATION)
@@ -225,6 +225,19 @@ def _sections(fields: Mapping[str, Any]) -> tuple[str, ...] | None:
         direction = re.search(r"^a=(sendrecv|sendonly|recvonly|inactive)\r?$", section, re.MULTILINE)
         found.append(f"{section.split(' ', 1)[0]}/{direction[1] if direction else 'sendrecv'}")  # RFC 8866 §6.7
     return tuple(sorted(found))
+
+
+def _without_what_is_taken_back(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Leave out what a publisher is told to send, where the recorded server says otherwise in the same millisecond."""
+    last: dict[str, Any] = {}
+    for line in lines:
+        is_taken_back = line["k"] == "subscribed_quality_update" and all(
+            last.get(key) == line.get(key) for key in "tck"
+        )
+        if last and not is_taken_back:
+            yield last
+        last = line
+    yield last
 
 
 def _as_mapping(line: Mapping[str, Any]) -> Mapping[str, Any]:

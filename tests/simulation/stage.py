@@ -14,6 +14,9 @@ from triforium.visitor import Habits, Visitor
 layouts = pytest.mark.parametrize("layout", ["v0", "v1"])
 clients = pytest.mark.parametrize("client", ["js", "py"])
 
+SOON_SECONDS: Final = 0.045
+"""After the news of somebody's leave has come, and before the description without its tracks."""
+
 CUT: Final = "signalling socket"
 """In the name of the step that cuts one."""
 
@@ -97,6 +100,14 @@ class Stage:
         assert all(each in rest for each in ours), f"{ours} are not steps of {theirs}"
         assert ours[-1:] == theirs[-1:] or ours == theirs[:-1], "the last step alone may have crossed a goodbye"
         assert len(theirs) - len(ours) <= 1, f"{theirs} took more steps than {ours}"
+
+
+async def leave_together(first: Visitor, second: Visitor, *, within: float = SOON_SECONDS) -> None:
+    """Leave one after the other."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.leave)
+        await trio.sleep(within)
+        await second.leave()
 
 
 async def play(scenario: str, client: str, layout: str, act: Callable[[Stage], Awaitable[dict[str, Visitor]]]) -> Stage:

@@ -70,7 +70,8 @@ async def test_what_is_wanted_is_told_as_recorded(autojump_clock, layout) -> Non
     assert [without_sid(each) for each in said] == [without_sid(each) for each in theirs]
 
 
-async def test_what_an_adaptive_stream_shows_is_told_as_recorded(autojump_clock) -> None:
+@layouts
+async def test_what_an_adaptive_stream_shows_is_told_as_recorded(autojump_clock, layout) -> None:
     async def act(stage: Stage) -> dict[str, Visitor]:
         alice = await stage.enter("alice", dynacast=True)
         camera = (await alice.publish_simulcast()).sid
@@ -95,4 +96,4 @@ async def test_what_an_adaptive_stream_shows_is_told_as_recorded(autojump_clock)
         await bob.leave()
         return {"alice": alice}  # the recorded Bob left before he could hear of her leave
 
-    await play("s05-adaptive-stream", "js", "v1", act)
+    await play("s05-adaptive-stream", "js", layout, act)

@@ -69,3 +69,25 @@ async def test_a_participant_is_removed_and_a_room_deleted_as_recorded(autojump_
         return {"alice": alice, "bob": bob}
 
     await play("s09-remove-delete", "js", layout, act)
+
+
+@layouts
+async def test_who_may_not_publish_or_subscribe_or_be_seen_is_told_as_recorded(autojump_clock, layout) -> None:
+    async def act(stage: Stage) -> dict[str, Visitor]:
+        alice = await stage.enter("alice")
+        await alice.publish_audio()
+        await trio.sleep(1.5)
+        bob = await stage.enter("bob", grant={"can_publish": False, "can_publish_data": False})
+        await trio.sleep(3)
+        carol = await stage.enter("carol", grant={"can_subscribe": False})
+        await carol.publish_audio()
+        await trio.sleep(6)
+        dave = await stage.enter("dave", grant={"hidden": True, "can_publish": False})
+        await trio.sleep(4)
+        async with trio.open_nursery() as nursery:
+            for visitor in (bob, carol, dave, alice):
+                nursery.start_soon(visitor.leave)
+                await trio.sleep(0.001)
+        return {"alice": alice, "bob": bob, "carol": carol, "dave": dave}
+
+    await play("s08-join-limited", "js", layout, act)

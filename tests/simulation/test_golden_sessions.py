@@ -6,23 +6,13 @@ import trio
 from livekit.protocol.rtc import SignalRequest, SubscriptionPermission, TrackPermission
 
 from tests.simulation.house import open_house
-from tests.simulation.stage import Stage, clients, layouts, play
+from tests.simulation.stage import Stage, clients, layouts, leave_together, play
 from triforium.visitor import Visitor
-
-SOON_SECONDS = 0.045
-"""After the news of somebody's leave has come, and before the description without its tracks."""
 
 
 async def publish_both(visitor: Visitor) -> None:
     await visitor.publish_video()
     await visitor.publish_audio()
-
-
-async def leave_together(first: Visitor, second: Visitor) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(first.leave)
-        await trio.sleep(SOON_SECONDS)
-        await second.leave()
 
 
 async def test_permissions_given_and_revoked_are_told_as_recorded(autojump_clock) -> None:
