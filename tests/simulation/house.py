@@ -193,6 +193,12 @@ async def open_call(*, single: bool, link: Link = HOME_LINK) -> AsyncIterator[tu
         yield house, alice, bob
 
 
+def set_silent(visitor: Visitor, *, silent: bool) -> None:
+    """Cut off its media, and leave the signal connection alone."""
+    for link in visitor._connections.links:
+        link.socket.is_silent = silent
+
+
 async def wait_until(condition: Callable[[], bool], *, every: float = 0.01) -> None:
     """Look at something in the server that tells nobody of its changes, until it holds; by the virtual clock."""
     while not condition():  # noqa: ASYNC110 - no event to wait for, and the clock is virtual

@@ -12,8 +12,8 @@ their sections, not by their number, which hangs on how changes were gathered.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations, groupby
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import combinations, dropwhile, groupby, islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,7 @@ UNTIMELY: Final = {
     "ws-ping": "the same",
     "ws-pong": "the same",
     "tcp-end": "the same",
+    "http": "whether a token is good is asked beside the conversation",
     "trickle": "their number hangs on addresses and ports; their place is checked apart",
     "speakers_changed": "on a clock of 400 ms, while somebody speaks",
     "connection_quality": "on a clock of five seconds; what it says is checked apart",
@@ -77,12 +78,25 @@ def recorded(name: str, client: str, direction: str, *, step: str | None = None)
     return messages
 
 
-def simulated(visitor: Visitor, direction: str) -> list[Message]:
-    """Return one side of a visitor's conversation, in the form of the recordings."""
+def recorded_until_somebody_leaves(name: str, clients: Collection[str], leaving: str, since: str) -> list[Message]:
+    """Return what the server said to `clients` from the step on that mentions `since`, until `leaving` said goodbye."""
+    messages: list[Message] = []
+    lines = dropwhile(lambda line: line["k"] != "step" or since not in line["text"], _resolved(name))
+    for line in lines:
+        who, direction = line.get("c"), line.get("d")
+        if (who, direction, line["k"]) == (leaving, "c>s", "leave"):
+            break
+        if direction == "s>c" and who in clients:
+            messages.append(Message(line["k"], _as_mapping(line)))
+    return messages
+
+
+def simulated(visitor: Visitor, direction: str, *, start: int = 0, end: int | None = None) -> list[Message]:
+    """Return one side of a visitor's conversation, or of the messages between two, in the form of the recordings."""
     is_sent = direction == "c>s"
     messages = []
     has_left = False
-    for each in visitor.messages:
+    for each in islice(visitor.messages, start, end):
         has_left |= each.is_sent and each.kind == "leave"
         if has_left and each.kind in NEGOTIATION:
             continue  # it crossed the goodbye, and nobody heeds it

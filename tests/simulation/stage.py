@@ -1,6 +1,6 @@
 """Where recorded scenarios are played again by visitors, and compared with the recordings."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -8,7 +8,15 @@ import pytest
 import trio
 
 from tests.simulation.house import House, open_house
-from tests.simulation.recording import Message, disagreements, labels, recorded, sections, simulated
+from tests.simulation.recording import (
+    Message,
+    disagreements,
+    labels,
+    recorded,
+    recorded_until_somebody_leaves,
+    sections,
+    simulated,
+)
 from triforium.visitor import Habits, Visitor
 
 layouts = pytest.mark.parametrize("layout", ["v0", "v1"])
@@ -84,6 +92,28 @@ class Stage:
             # Tracks were told before, and are left out as such there. What is wanted of them is told at once here, and
             # some seconds later there.
             self._expect_agreement(ours[start:], theirs, without=("track ", "subscribed_quality_update"))
+
+    def compare_part(
+        self,
+        part: slice,
+        visitor: Visitor,
+        sockets: Collection[str],
+        *,
+        until: str,
+        since: str = "",
+        without: Collection[str] = (),
+    ) -> None:
+        """See that what the server said in some messages agrees with what it said on `sockets`.
+
+        That is from the step on that mentions `since`, `until` one said goodbye.
+        """
+        theirs = recorded_until_somebody_leaves(self.recording, sockets, until, since)
+        ours = simulated(visitor, "s>c", start=part.start, end=part.stop)
+        ours = [
+            each for each in ours if each.fields.get("reason") != "CLIENT_INITIATED"
+        ]  # those answers race with closing
+        theirs = [each for each in theirs if each.fields.get("reason") != "CLIENT_INITIATED"]
+        self._expect_agreement(ours, theirs, without=tuple(without))
 
     @staticmethod
     def _expect_agreement(ours: list[Message], theirs: list[Message], *, without: tuple[str, ...] = ()) -> None:

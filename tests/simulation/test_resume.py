@@ -12,7 +12,7 @@ from livekit.protocol.rtc import LeaveRequest, SignalRequest, SignalResponse
 
 from rtp.ice.lite import CONSENT_SECONDS
 from sfu.room.comeback import RECOVERY_SECONDS, RESUME_SECONDS
-from tests.simulation.house import House, flows, open_call, open_house, sent, wait_until
+from tests.simulation.house import House, flows, open_call, open_house, sent, set_silent, wait_until
 from tests.simulation.rawsocket import open_raw_client
 from triforium.testing.world import SERVER_HOST
 from triforium.visitor import Visitor
@@ -84,12 +84,6 @@ def host_of(house: House, identity: str) -> str:
     path = house.participant(identity).publisher.peer.connection.selected
     assert path is not None
     return path.remote[0]
-
-
-def set_silent(visitor: Visitor, *, silent: bool) -> None:
-    """Cut off its media, and leave the signal connection alone."""
-    for link in visitor._connections.links:
-        link.socket.is_silent = silent
 
 
 @both_layouts

@@ -1,0 +1,146 @@
+"""Clients simulate trouble for themselves (SimulateScenario), and are told what published clients were told."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+import pytest
+import trio
+from livekit.protocol.rtc import CandidateProtocol, SignalRequest, SimulateScenario
+
+from tests.simulation.house import open_house, sent
+from tests.simulation.recording import NEGOTIATION
+from tests.simulation.stage import Stage
+from triforium.visitor import Visitor
+
+PYTHON_TOO = {"migration", "node-failure", "server-leave", "signal-reconnect", "speaker", "force-tcp"}
+
+Act = Callable[[Stage, Visitor], Awaitable[Visitor | None]]
+"""What Alice does then. It returns who she is after that, if she has joined anew."""
+
+
+async def nothing(_stage: Stage, _alice: Visitor) -> None:
+    await trio.sleep(9)
+
+
+async def be_cut_off(_stage: Stage, alice: Visitor) -> None:
+    resumptions = alice.resumptions
+    await alice.cut_signal()
+    await alice.wait_until(lambda: alice.resumptions > resumptions)
+    await trio.sleep(5)
+
+
+async def be_cut_off_twice(_stage: Stage, alice: Visitor) -> None:
+    await alice.cut_signal()
+    await alice.wait_until(lambda: len(sent(alice, "reconnect")) == 2)
+    await trio.sleep(5)
+
+
+async def join_anew(stage: Stage, _alice: Visitor) -> Visitor:
+    again = await stage.enter("alice")
+    await again.publish_audio()
+    await trio.sleep(8)
+    return again
+
+
+async def leave_and_join_anew(stage: Stage, alice: Visitor) -> Visitor:
+    await alice.leave()
+    return await join_anew(stage, alice)
+
+
+async def be_sent_away_and_join_anew(stage: Stage, alice: Visitor) -> Visitor:
+    await alice.wait_over()
+    return await join_anew(stage, alice)
+
+
+async def vanish_and_join_anew(stage: Stage, alice: Visitor) -> Visitor:
+    alice.vanish()
+    return await join_anew(stage, alice)
+
+
+async def be_cut_off_and_join_anew(stage: Stage, alice: Visitor) -> Visitor:
+    await alice.cut_signal()
+    await alice.wait_until(lambda: bool(sent(alice, "reconnect")))
+    return await leave_and_join_anew(stage, alice)
+
+
+async def be_sent_away(_stage: Stage, alice: Visitor) -> None:
+    await alice.wait_over()
+    await trio.sleep(9)
+
+
+class Scenario(NamedTuple):
+    """What Alice asks for, what she does then, her recorded sockets before she joins anew, and the one after that."""
+
+    wish: dict[str, object]
+    act: Act
+    sockets: list[str]
+    socket_after: str = ""
+
+
+SCENARIOS = {
+    "disconnect-signal-on-resume": Scenario(
+        {"disconnect_signal_on_resume": True}, be_cut_off_twice, ["alice", "alice#2", "alice#3"]
+    ),
+    "disconnect-signal-on-resume-no-messages": Scenario(
+        {"disconnect_signal_on_resume_no_messages": True}, be_cut_off, ["alice", "alice#3"]
+    ),
+    "force-tcp": Scenario(
+        {"switch_candidate_protocol": CandidateProtocol.TCP}, leave_and_join_anew, ["alice"], "alice#2"
+    ),
+    "full-reconnect": Scenario({}, vanish_and_join_anew, ["alice"], "alice#2"),
+    "leave-full-reconnect": Scenario({"leave_request_full_reconnect": True}, nothing, ["alice"]),
+    "migration": Scenario({"migration": True}, be_sent_away_and_join_anew, ["alice", "alice#2"], "alice#3"),
+    "node-failure": Scenario({"node_failure": True}, be_sent_away_and_join_anew, ["alice", "alice#2"], "alice#3"),
+    "resume-reconnect": Scenario({}, be_cut_off_and_join_anew, ["alice", "alice#2"], "alice#3"),
+    "server-leave": Scenario({"server_leave": True}, be_sent_away, ["alice"]),
+    "signal-reconnect": Scenario({}, be_cut_off, ["alice", "alice#2"]),
+    "speaker": Scenario({"speaker_update": 3}, nothing, ["alice"]),
+    "subscriber-bandwidth": Scenario({"subscriber_bandwidth": 100_000}, nothing, ["alice"]),
+}
+
+UNLIKE_FOR_BOB = (*NEGOTIATION, "subscription_permission_update", "active")
+"""Where Alice joins anew, her tracks are taken out of Bob's description at once; there, sometimes only as she comes back.
+And one recorded Bob had not yet been told that he was active."""
+
+UNLIKE_FOR_ALICE = ("offer", "active", "track ")
+"""The recorded server restarts ICE for another protocol, which is not served here; Bob became active before; and what
+was told of tracks on an earlier socket is left out there."""
+
+RECORDED = [
+    (scenario, client, layout)
+    for scenario in SCENARIOS
+    for client in (("js", "py") if scenario in PYTHON_TOO else ("js",))
+    for layout in ("v0", "v1")
+]
+
+
+@pytest.mark.parametrize(("scenario", "client", "layout"), RECORDED)
+async def test_simulated_trouble_is_told_as_recorded(autojump_clock, scenario, client, layout) -> None:
+    wish, act, sockets, socket_after = SCENARIOS[scenario]
+    async with open_house() as house, AsyncExitStack() as visitors:
+        stage = Stage(house, f"s10-simulate-{scenario}", client, layout, visitors)
+        bob = await stage.enter("bob")
+        alice = await stage.enter("alice", resumes=True)
+        await alice.publish_audio()
+        await trio.sleep(5)
+        alices, bobs = len(alice.messages), len(bob.messages)
+        if wish:
+            alice.send(SignalRequest(simulate=SimulateScenario(**wish)))
+            await trio.sleep(0.1)
+        again = await act(stage, alice)
+        until = "bob" if alice.left is not None and again is None else socket_after or sockets[-1]
+        stage.compare_part(
+            slice(alices, None),
+            alice,
+            sockets,
+            until=until,
+            without=UNLIKE_FOR_ALICE if again or len(sockets) > 2 else (),
+        )
+        stage.compare_part(
+            slice(bobs, None), bob, ["bob"], until=until, without=UNLIKE_FOR_BOB if again is not None else ()
+        )
+        if again is not None:  # her descriptions, and Bob's, race with the rest
+            stage.compare_part(
+                slice(0, None), again, [socket_after], until=until, without=(*NEGOTIATION, "track_subscribed")
+            )
