@@ -31,6 +31,7 @@ from sfu.room.publisher import RefusedError
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
+from sfu.room.track_updates import update_audio_track, update_video_track
 from sfu.routing.router import MessageSink, MessageSource, SessionRefusedError
 from sfu.routing.start import SessionStart
 from signaling.frames import parse_frame
@@ -168,6 +169,10 @@ class SignalSession:
                     self.participant.add_track(request.add_track)
                 case "mute":
                     self.participant.set_muted(request.mute)
+                case "update_audio_track":
+                    self._receive_update_audio_track(request.update_audio_track)
+                case "update_video_track":
+                    self._receive_update_video_track(request.update_video_track)
                 case "subscription":
                     self._receive_subscription(request.subscription)
                 case "track_setting":
@@ -254,6 +259,18 @@ class SignalSession:
         self.participant.sync(state)
         if state.HasField("subscription"):
             self._receive_subscription(state.subscription)
+
+    def _receive_update_audio_track(self, update: rtc.UpdateLocalAudioTrack) -> None:
+        try:
+            update_audio_track(self.participant, update)
+        except RefusedError as refusal:
+            self.participant.tell(refusal.response(update_audio_track=update))
+
+    def _receive_update_video_track(self, update: rtc.UpdateLocalVideoTrack) -> None:
+        try:
+            update_video_track(self.participant, update)
+        except RefusedError as refusal:
+            self.participant.tell(refusal.response(update_video_track=update))
 
     def _receive_update_metadata(self, update: rtc.UpdateParticipantMetadata) -> None:
         try:

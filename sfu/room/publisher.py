@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Final, Protocol
 
@@ -56,6 +57,8 @@ class RefusedError(Exception):
         mute: rtc.MuteTrackRequest | None = None,
         trickle: rtc.TrickleRequest | None = None,
         update_metadata: rtc.UpdateParticipantMetadata | None = None,
+        update_audio_track: rtc.UpdateLocalAudioTrack | None = None,
+        update_video_track: rtc.UpdateLocalVideoTrack | None = None,
     ) -> rtc.SignalResponse:
         """Return the answer, with the request that it answers."""
         return rtc.SignalResponse(
@@ -67,6 +70,8 @@ class RefusedError(Exception):
                 mute=mute,
                 trickle=trickle,
                 update_metadata=update_metadata,
+                update_audio_track=update_audio_track,
+                update_video_track=update_video_track,
             )
         )
 
@@ -209,11 +214,19 @@ class Publisher:
             publication.info.muted = muted
             publication.media.set_muted(muted=muted)
             self.demand.notify()
-            return
-        for pending in self._pending.values():
-            if pending.info.sid == sid:
-                pending.info.muted = muted
-                return
+        else:
+            self.info(sid).muted = muted
+
+    def info(self, sid: TrackSid) -> models.TrackInfo:
+        """Return what is told of a track, announced or published.
+
+        Raises:
+            RefusedError: there is no such track.
+        """
+        published, announced = self.publications.values(), self._pending.values()
+        for info in chain((each.info for each in published), (each.info for each in announced)):
+            if info.sid == sid:
+                return info
         raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track")
 
     def take_back(self, grant: VideoGrant) -> list[TrackSid]:

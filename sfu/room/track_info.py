@@ -21,9 +21,9 @@ _SCALABLE: Final = {mime.lower() for mime in DESCRIBED}
 def new_track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequence[str]) -> models.TrackInfo:
     """Return what a client is told of the track that it announced; `enabled` are the MIME types that it may have."""
     features = list(request.audio_features)
-    if request.stereo and models.TF_STEREO not in features:
+    if request.stereo:
         features.append(models.TF_STEREO)
-    if request.disable_dtx and models.TF_NO_DTX not in features:
+    if request.disable_dtx:
         features.append(models.TF_NO_DTX)
     layers = by_quality(request.layers)
     is_audio = request.type == models.AUDIO
@@ -32,7 +32,7 @@ def new_track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequenc
         mime = enabled_mime(codec.codec, enabled, is_audio=is_audio)
         # What is named twice, or became so, is the one that was named first.
         codecs.setdefault(mime.lower(), _codec_info(mime, codec.cid, by_quality(codec.layers) or layers))
-    return models.TrackInfo(
+    info = models.TrackInfo(
         sid=sid,
         type=request.type,
         name=request.name,
@@ -43,15 +43,23 @@ def new_track_info(request: rtc.AddTrackRequest, sid: TrackSid, enabled: Sequenc
         source=request.source,
         layers=layers,
         codecs=codecs.values(),
-        stereo=models.TF_STEREO in features,
-        disable_dtx=models.TF_NO_DTX in features,
         stream=request.stream or _stream_name(request.source),
         disable_red=request.disable_red,
         encryption=request.encryption,
-        audio_features=features,
         backup_codec_policy=models.SIMULCAST if is_audio else request.backup_codec_policy,
         packet_trailer_features=request.packet_trailer_features,
     )
+    set_features(info, features)
+    return info
+
+
+def set_features(info: models.TrackInfo, features: Iterable[models.AudioTrackFeature]) -> None:
+    """Let `info` say what is done to a sound; what we do not know is left out, and what comes twice is said once."""
+    known = [each for each in dict.fromkeys(features) if each in models.AudioTrackFeature.values()]
+    info.ClearField("audio_features")
+    info.audio_features.extend(known)
+    info.stereo = models.TF_STEREO in known
+    info.disable_dtx = models.TF_NO_DTX in known
 
 
 def enabled_mime(name: str, enabled: Sequence[str], *, is_audio: bool) -> str:

@@ -53,6 +53,9 @@ def answers(responses: list[SignalResponse]) -> list[dict[str, object]]:
         match each.WhichOneof("message"):
             case "track_published":
                 each.track_published.track.ClearField("sid")
+                del each.track_published.track.codecs[
+                    1:
+                ]  # there, a codec that is unknown becomes VP8; here, it is left out
             case "publish_data_track_response":
                 each.publish_data_track_response.info.ClearField("sid")
             case "unpublish_data_track_response":

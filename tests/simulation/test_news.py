@@ -4,13 +4,18 @@ from collections import Counter
 
 import pytest
 import trio
-from livekit.protocol.models import DisconnectReason, ParticipantInfo, TrackSource
-from livekit.protocol.rtc import SignalRequest, UpdateParticipantMetadata
+from livekit.protocol.models import AudioTrackFeature, DisconnectReason, ParticipantInfo, TrackInfo, TrackSource
+from livekit.protocol.rtc import (
+    SignalRequest,
+    UpdateLocalAudioTrack,
+    UpdateLocalVideoTrack,
+    UpdateParticipantMetadata,
+)
 
 from sfu.room.projections import MAX_UPDATE_BYTES
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS
 from tests.simulation.back_end import open_back_end
-from tests.simulation.house import ROOM, House, open_house, sent
+from tests.simulation.house import ROOM, House, open_call, open_house, sent
 from triforium.visitor import Visitor
 
 DISCONNECTED = ParticipantInfo.State.DISCONNECTED
@@ -21,6 +26,23 @@ layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"
 def told(visitor: Visitor) -> list[ParticipantInfo]:
     """Return all that a visitor was told of people, in order, from what the join response said on."""
     return [*visitor.join.other_participants, *(info for each in sent(visitor, "update") for info in each.participants)]
+
+
+async def test_what_publishers_say_of_their_tracks_later_is_told_to_everybody(autojump_clock) -> None:
+    async with open_call(single=True) as (_house, alice, bob):
+        sound, picture = await alice.publish_audio(), await alice.publish_video()
+        await bob.wait_until(lambda: bob.subscribed == {sound.sid, picture.sid})
+        features = [AudioTrackFeature.TF_STEREO, AudioTrackFeature.TF_ENHANCED_NOISE_CANCELLATION]
+        alice.send(SignalRequest(update_audio_track=UpdateLocalAudioTrack(track_sid=sound.sid, features=features * 2)))
+        alice.send(SignalRequest(update_video_track=UpdateLocalVideoTrack(track_sid=picture.sid, width=48, height=64)))
+
+        def tracks_of_alice() -> dict[str, TrackInfo]:
+            return {track.sid: track for track in bob.participants["alice"].tracks}
+
+        await bob.wait_until(lambda: tracks_of_alice()[picture.sid].width == 48)
+        assert tracks_of_alice()[picture.sid].height == 64
+        assert list(tracks_of_alice()[sound.sid].audio_features) == features
+        assert tracks_of_alice()[sound.sid].stereo
 
 
 @layouts
