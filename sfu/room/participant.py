@@ -181,6 +181,7 @@ class Participant:
         What follows is in the order that clients expect: they heed nothing before the first message. Nor do they heed
         what is said of a room before they know that they are in it: one that they believe to be in may be left behind.
         """
+        self.room.news.flush()  # all of it is in what follows, and nothing is to be told twice
         if self._sink is not None:
             self._sink.close()
         self._sink = sink

@@ -92,7 +92,6 @@ async def test_what_was_missed_is_told_on_coming_back_as_recorded(autojump_clock
         await carol.leave()
         microphone.mute(True)
         await bob.publish_simulcast()
-        await trio.sleep(2)
         house.network.heal(path.remote[0], SERVER_HOST)
         await alice.wait_until(lambda: alice.resumptions == 1)
         await trio.sleep(6)
