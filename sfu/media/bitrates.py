@@ -1,6 +1,7 @@
 """How much of each layer of a track comes in: what it would cost to send it on.
 
-Nobody keeps a timer for this: whoever asks takes the sample, if the last one is old enough, for all who ask after it.
+Nobody keeps a timer for this: whoever asks takes the sample, if the last one is old enough, for all who ask after it;
+and somebody asks with each report to the publisher.
 """
 
 from typing import Final
