@@ -62,7 +62,7 @@ async def main(visit: Visit, visits: int) -> None:
     figures = {"cpu_ms": spent / visits * 1e3, "grown_kib": grown_kib, "grown_objects": grown_objects}
     sys.stdout.write(json.dumps(figures) + "\n")
     if grown_kib > MAX_GROWN_KIB or grown_objects > MAX_GROWN_OBJECTS:
-        raise SystemExit("something was left behind")
+        raise SystemExit(f"something was left behind: {[each // 2**10 for each in resident]} KiB, {objects} objects")
 
 
 @asynccontextmanager
