@@ -13,7 +13,20 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.loads import Crowd, Data, Dispatches, Flood, Idlers, JoinsAtOnce, Layers, Load, Media, Meeting, Turnover
+from bench.loads import (
+    Crowd,
+    Data,
+    Dispatches,
+    Flood,
+    Idlers,
+    JoinsAtOnce,
+    Layers,
+    Load,
+    Media,
+    Meeting,
+    SlowReader,
+    Turnover,
+)
 from bench.messages import BULK_BYTES, LOSSY_BYTES
 from bench.processes import RESULTS
 
@@ -32,6 +45,7 @@ LOADS: Final[dict[str, Load]] = {
     "meeting-10": Meeting(10),
     "data-bulk": Data("data-bulk", BULK_BYTES, 1),
     "data-50": Data("data-lossy", LOSSY_BYTES, 50),
+    "data-slow": SlowReader(10),
     "join-at-once": JoinsAtOnce(),
     "idle-two": Idlers(single=False),
     "idle-one": Idlers(single=True),
@@ -100,6 +114,10 @@ ROWS: Final = (
     Row("data-50", "server_percent", "lossy data 1 → 50, 30 Hz of 200 bytes: % of a core", None, 8),
     Row("data-50", "delay_p50_ms", "  one-way delay p50, ms"),
     Row("data-50", "delay_p99_ms", "  one-way delay p99, ms", None, 5),
+    Row("data-slow", "percent_without", "reliable data 1 → 10, 100 Hz of 1,000 bytes: % of a core"),
+    Row("data-slow", "server_percent", "  and beside one who reads nothing"),
+    Row("data-slow", "delay_without", "  one-way delay p99 without, ms"),
+    Row("data-slow", "delay_p99_ms", "  and beside one who reads nothing"),
     Row("idle-two", "join_p50_ms", "50 joins in turn, two connections: p50 ms", 8.0, 25),
     Row("idle-two", "join_p99_ms", "  slowest, ms", 21.6),
     Row("idle-two", "join_cpu_ms", "  CPU ms each", 9.6),

@@ -110,6 +110,25 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowReader:
+    """One sends reliable messages at a steady pace; all others get them, and then one more comes, and reads nothing."""
+
+    readers: int
+
+    def measure(self) -> dict[str, float]:
+        """Return the figures with the one who reads nothing, and what the server takes without."""
+        with start_call() as call, run("visitors", call.url, "slow") as slow:
+            call.publisher.ask(do="join", count=1)
+            call.subscribers.ask(do="join", count=self.readers)
+            call.publisher.ask(do="publish", kind="data-reliable")
+            without = call.watch()
+            slow.ask(do="join", count=1)
+            slow.ask(do="stop_reading")
+            figures = call.watch([slow])
+            return figures | {"percent_without": without["server_percent"], "delay_without": without["delay_p99_ms"]}
+
+
+@dataclass(frozen=True, slots=True)
 class Meeting:
     """All publish audio and a small picture, and get those of all others."""
 

@@ -23,6 +23,9 @@ BEAT_SECONDS: Final = 0.001
 LOSSY_BYTES: Final = 200
 LOSSY_PER_SECOND: Final = 30
 
+STEADY_BYTES: Final = 1000
+STEADY_PER_SECOND: Final = 100
+
 _HEAD: Final = struct.Struct("!QQ")  # number from 1, Unix nanoseconds
 _FILLING: Final = bytes(range(256)) * (BULK_BYTES // 256)
 
@@ -33,7 +36,7 @@ def message(number: int, size: int) -> bytes:
 
 
 class MessageSource:
-    """What one visitor sends on a data channel: as much as the server takes, or a small message 30 times a second."""
+    """What one visitor sends on a data channel: as much as the server takes, or a message at a steady pace."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.messages = 0
@@ -48,13 +51,20 @@ class MessageSource:
             await trio.sleep(BEAT_SECONDS)
 
     async def send_lossy(self) -> None:
-        """Send at a steady pace, until cancelled."""
-        await self._visitor.wait_until(lambda: self._visitor.data.can_send(LOSSY))
+        """Send small messages that may be lost, until cancelled."""
+        await self._send_steadily(LOSSY_BYTES, LOSSY_PER_SECOND, reliable=False)
+
+    async def send_reliable(self) -> None:
+        """Send messages that may not be lost, until cancelled."""
+        await self._send_steadily(STEADY_BYTES, STEADY_PER_SECOND, reliable=True)
+
+    async def _send_steadily(self, size: int, per_second: float, *, reliable: bool) -> None:
+        await self._visitor.wait_until(lambda: self._visitor.data.can_send(RELIABLE if reliable else LOSSY))
         due = trio.current_time()
         while True:
-            due += 1 / LOSSY_PER_SECOND
+            due += 1 / per_second
             await trio.sleep_until(due)
-            self._publish(LOSSY_BYTES, reliable=False)
+            self._publish(size, reliable=reliable)
 
     def _publish(self, size: int, *, reliable: bool) -> None:
         self.messages += 1

@@ -2,6 +2,7 @@
 
 {"do": "join", "count": 50}      → seconds from connecting to media, of each; what else it takes is told at `join`
 {"do": "publish", "kind": "video"}  → the first of them publishes
+{"do": "stop_reading"}           → none of them takes any more data
 {"do": "part"}                   → every other one asks for the lowest layer of what it gets
 {"do": "count"}                  → what was sent and received since the last count
 """
@@ -30,6 +31,7 @@ from bench.stamps import (
     StampedPlan,
     Tap,
 )
+from rtp.sctp.inbound import RECEIVE_WINDOW_BYTES
 from rtp.units import Address
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
@@ -127,7 +129,7 @@ class Visitors:
     async def publish(self, kind: str) -> None:
         """Let the first participant publish: "video", "audio", "layers" (two of video), or "flood", which the second gets.
 
-        Of data it sends "data-bulk" or "data-lossy". In a "meeting" everybody publishes audio and video.
+        Of data it sends "data-bulk", "data-lossy" or "data-reliable". In a "meeting" everybody publishes audio and video.
         """
         first = self._visitors[0]
         if kind == "video":
@@ -140,10 +142,11 @@ class Visitors:
         elif kind == "flood":
             echo = self._taps[1]
             self._publications.append(await first.publish_video(media=WindowedSource(lambda: echo.packets)))
-        elif kind in {"data-bulk", "data-lossy"}:
+        elif kind.startswith("data-"):
             source = MessageSource(first)
             self._message_sources.append(source)
-            self._nursery.start_soon(source.send_bulk if kind == "data-bulk" else source.send_lossy)
+            sends = {"bulk": source.send_bulk, "lossy": source.send_lossy, "reliable": source.send_reliable}
+            self._nursery.start_soon(sends[kind.removeprefix("data-")])
         elif kind == "meeting":
             for visitor in self._visitors:
                 self._publications += [await visitor.publish_audio(), await visitor.publish_video()]
@@ -155,6 +158,11 @@ class Visitors:
         for visitor in self._visitors[::2]:
             for sid in visitor.received:
                 visitor.set_track(sid, quality=VideoQuality.LOW)
+
+    def stop_reading(self) -> None:
+        """Let nobody take any more data: their windows close, and stay closed."""
+        for visitor in self._visitors:
+            links(visitor)[-1].connection.hold(RECEIVE_WINDOW_BYTES)
 
     def count(self) -> dict[str, object]:
         """Return what was sent, received, lost and not as sent since the last call, and the delays in ascending order."""
@@ -261,6 +269,9 @@ async def main(url: str, name: str) -> None:
                 case {"do": "part"}:
                     visitors.part()
                     answer = "parted"
+                case {"do": "stop_reading"}:
+                    visitors.stop_reading()
+                    answer = "stopped"
                 case {"do": "count"}:
                     answer = visitors.count()
                 case request:
