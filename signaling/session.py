@@ -90,7 +90,7 @@ class Sessions:
             return None
         if participant.resume_trouble.takes_refusal():
             raise SessionRefusedError(500, _REFUSED)
-        participant.resume(responses, start.room)
+        participant.resume(responses, start.room, sid)
         return SignalSession(participant, self._wall, responses)
 
     async def _join(self, start: SessionStart, responses: "ResponseSink") -> "SignalSession":

@@ -2,7 +2,6 @@
 
 import contextvars
 import logging
-from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -47,7 +46,7 @@ current_participant: contextvars.ContextVar[str] = contextvars.ContextVar("parti
 
 TOKEN_REFRESH_SECONDS: Final = 300.0
 
-MAX_FORMER_SIDS: Final = 8
+MAX_FORMER_STAYS: Final = 8
 """So many moves to other rooms may be lost with a signal connection that has died unnoticed."""
 
 
@@ -81,7 +80,7 @@ class Participant:
         self.stands_for = stands_for
         self.changes = Notifier()
         """Something may have changed of what others see of it, or may have of it."""
-        self.former_sids: deque[ParticipantSid] = deque(maxlen=MAX_FORMER_SIDS)
+        self.former_stays: dict[ParticipantSid, RoomName] = {}
         """Who it was in the rooms from which it was moved."""
         self.subscriber_is_primary = not self.is_single and self.grant.may_subscribe
         """Whether the connection that makes the participant active is the one that we offer: settled by the join."""
@@ -175,7 +174,7 @@ class Participant:
         """Whether a client that speaks this layout can go on with the session."""
         return self.close_reason is None and self.has_signal and self.is_single == single_connection
 
-    def resume(self, sink: SignalSink, believed_room: RoomName) -> None:
+    def resume(self, sink: SignalSink, believed_room: RoomName, believed_sid: ParticipantSid) -> None:
         """Go on with another signal connection, and tell the client all that it may have missed.
 
         What follows is in the order that clients expect: they heed nothing before the first message. Nor do they heed
@@ -187,7 +186,8 @@ class Participant:
         self._sink = sink
         self._comeback.resumed()
         self.tell(projections.reconnect_response(self._environment.node_id, self.data.last_sequence))
-        if believed_room != self.room.name:
+        has_been_away = self.former_stays.get(believed_sid) == believed_room
+        if believed_room != self.room.name or has_been_away:
             self.tell(projections.room_moved(self.room, self))
         for update in projections.updates(self.room.news.departed_since(self.heard_at)):
             self.tell(update)
@@ -294,7 +294,9 @@ class Participant:
         self.close_reason = CloseReason.MOVED
         self.has_left = True
         self.state = models.ParticipantInfo.DISCONNECTED
-        self.former_sids.append(self.sid)
+        self.former_stays[self.sid] = self.room.name
+        if len(self.former_stays) > MAX_FORMER_STAYS:
+            del self.former_stays[next(iter(self.former_stays))]
         self._closing.set()  # its tasks end with the stay, and begin again with the next
         self.subscriber.depart()
         self.data.depart()

@@ -65,7 +65,7 @@ class Rooms:
             return there  # as nearly always: else all rooms are looked through
         for room in self:
             person = room.participants.get(identity)
-            if person is not None and sid in person.former_sids and room.name != name:
+            if person is not None and sid in person.former_stays and room.name != name:
                 return person
         return there
 

@@ -111,6 +111,22 @@ async def test_whoever_is_moved_while_it_has_no_socket_is_told_when_it_resumes(a
 
 
 @layouts
+async def test_whoever_is_moved_there_and_back_while_it_has_no_socket_is_told_who_it_is_now(
+    autojump_clock, single
+) -> None:
+    async with open_two_rooms(single=single, resumes=True) as (house, _, alice, bob, carol):
+        person = await lose_the_socket_of_alice(house, alice, carol)
+        move(person, house.room("dest"))
+        move(person, house.room())
+        await alice.wait_until(lambda: alice.resumptions == 1)
+        with trio.fail_after(PATIENCE_SECONDS):
+            await alice.wait_until(lambda: alice.me.sid == person.sid)
+        assert set(alice.participants) == {"bob"}
+        assert len(sent(alice, "room_moved")) == 1
+        await wait_until(flows(bob, alice.me.tracks[0].sid))
+
+
+@layouts
 async def test_whoever_is_moved_right_after_it_has_resumed_goes_on_there(autojump_clock, single) -> None:
     async with open_two_rooms(single=single, resumes=True) as (house, _, alice, _, carol):
         person = await lose_the_socket_of_alice(house, alice, carol)
