@@ -1,8 +1,9 @@
 """A published UDP port, as a container's: datagrams to one address are sent on to another, and back."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from random import Random
+from typing import NamedTuple
 
 import trio
 
@@ -12,6 +13,13 @@ DATAGRAM_BYTES = 2048
 UNDER_WAY_DATAGRAMS = 1024
 
 _Address = tuple[str, int]
+
+
+class _Flow(NamedTuple):
+    """The port inside of one sender outside, for as long as its scope is not cancelled."""
+
+    socket: trio.socket.SocketType
+    scope: trio.CancelScope
 
 
 class PublishedPort:
@@ -27,12 +35,12 @@ class PublishedPort:
         self._outside = outside
         self._inside = inside
         self._nursery = nursery
-        self._flows: dict[_Address, trio.socket.SocketType] = {}
+        self._flows: dict[_Address, _Flow] = {}
 
     def rebind(self) -> None:
         """Forget all flows, as a device does that translates addresses: senders get other ports inside."""
         for flow in self._flows.values():
-            flow.close()
+            flow.scope.cancel()
         self._flows.clear()
 
     async def run(self) -> None:
@@ -41,19 +49,19 @@ class PublishedPort:
             datagram, sender = await self._outside.recvfrom(DATAGRAM_BYTES)
             flow = self._flows.get(sender)
             if flow is None:
-                flow = self._flows[sender] = trio.socket.socket(type=trio.socket.SOCK_DGRAM)
-                await flow.connect((self._inside, self.number))
+                flow = self._flows[sender] = _Flow(trio.socket.socket(type=trio.socket.SOCK_DGRAM), trio.CancelScope())
+                await flow.socket.connect((self._inside, self.number))
                 self._nursery.start_soon(self._carry_back, flow, sender)
             self.forwarded += 1
-            await flow.send(datagram)
+            await flow.socket.send(datagram)
 
-    async def _carry_back(self, flow: trio.socket.SocketType, sender: _Address) -> None:
+    async def _carry_back(self, flow: _Flow, sender: _Address) -> None:
         route = Route(Random(1))
         on_the_way, arriving = trio.open_memory_channel[tuple[float, bytes]](UNDER_WAY_DATAGRAMS)
         self._nursery.start_soon(self._deliver, arriving, sender)
-        with flow, on_the_way, suppress(trio.ClosedResourceError):
+        with flow.scope, flow.socket, on_the_way:
             while True:
-                datagram = await flow.recv(DATAGRAM_BYTES)
+                datagram = await flow.socket.recv(DATAGRAM_BYTES)
                 self.forwarded += 1
                 for arrival in route.carry(self.link, len(datagram), trio.current_time()) or ():
                     await on_the_way.send((arrival, datagram))
