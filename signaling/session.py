@@ -27,7 +27,7 @@ from sfu.room.outgoing import Outgoing
 from sfu.room.participant import Participant
 from sfu.room.profile import ProfileChange, change_profile
 from sfu.room.projections import leave_request
-from sfu.room.publisher import RefusedError
+from sfu.room.refusals import RefusedError
 from sfu.room.room import Room
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
@@ -170,9 +170,9 @@ class SignalSession:
                 case "mute":
                     self.participant.set_muted(request.mute)
                 case "update_audio_track":
-                    self._receive_update_audio_track(request.update_audio_track)
+                    update_audio_track(self.participant, request.update_audio_track)
                 case "update_video_track":
-                    self._receive_update_video_track(request.update_video_track)
+                    update_video_track(self.participant, request.update_video_track)
                 case "subscription":
                     self._receive_subscription(request.subscription)
                 case "track_setting":
@@ -207,12 +207,18 @@ class SignalSession:
                     )
                 case _:
                     self.skipped[kind or "unknown"] += 1
+        except RefusedError as refusal:
+            self.participant.tell(refusal.response(request))
         except RemoteProtocolError as error:
             # Nothing in the protocol answers a bad description: the client runs into its own deadline.
             logger.info("%s: %s refused: %s", self.participant.identity, kind, error)
 
     def _receive_trickle(self, trickle: rtc.TrickleRequest) -> None:
-        """Check a candidate, which is all there is to do with it: we answer checks and never send any."""
+        """Check a candidate, which is all there is to do with it: we answer checks and never send any.
+
+        Raises:
+            RefusedError: it is none.
+        """
         try:
             init = json.loads(trickle.candidateInit)
             text = init["candidate"] if isinstance(init, dict) and "candidate" in init else None
@@ -220,9 +226,9 @@ class SignalSession:
                 raise DecodeError("no RTCIceCandidateInit")  # noqa: TRY301 - one answer to all that is unreadable
             if text:
                 parse_candidate(text)
-        except (ValueError, RecursionError, DecodeError):
-            refusal = RefusedError(rtc.RequestResponse.UNCLASSIFIED_ERROR, "a candidate that cannot be read")
-            self.participant.tell(refusal.response(trickle=trickle))
+        except (ValueError, RecursionError, DecodeError) as error:
+            reason = rtc.RequestResponse.UNCLASSIFIED_ERROR
+            raise RefusedError(reason, "a candidate that cannot be read") from error
 
     def _receive_subscription(self, subscription: rtc.UpdateSubscription) -> None:
         update_subscriptions(
@@ -260,24 +266,8 @@ class SignalSession:
         if state.HasField("subscription"):
             self._receive_subscription(state.subscription)
 
-    def _receive_update_audio_track(self, update: rtc.UpdateLocalAudioTrack) -> None:
-        try:
-            update_audio_track(self.participant, update)
-        except RefusedError as refusal:
-            self.participant.tell(refusal.response(update_audio_track=update))
-
-    def _receive_update_video_track(self, update: rtc.UpdateLocalVideoTrack) -> None:
-        try:
-            update_video_track(self.participant, update)
-        except RefusedError as refusal:
-            self.participant.tell(refusal.response(update_video_track=update))
-
     def _receive_update_metadata(self, update: rtc.UpdateParticipantMetadata) -> None:
-        try:
-            self._update_metadata(ProfileChange(update.name, update.metadata, update.attributes))
-        except RefusedError as refusal:
-            self.participant.tell(refusal.response(update_metadata=update))
-            return
+        self._update_metadata(ProfileChange(update.name, update.metadata, update.attributes))
         if update.request_id:
             response = rtc.RequestResponse(request_id=update.request_id, update_metadata=update)
             self.participant.tell(rtc.SignalResponse(request_response=response))

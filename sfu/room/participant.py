@@ -28,8 +28,9 @@ from sfu.room.joining import Joining
 from sfu.room.outgoing import Outgoing, SignalSink
 from sfu.room.peer import Peer
 from sfu.room.permissions import SubscriptionPermissions
-from sfu.room.publisher import Publication, Publisher, RefusedError
+from sfu.room.publisher import Publication, Publisher
 from sfu.room.reconciler import Reconciler
+from sfu.room.refusals import RefusedError
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.standing_in import follow
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
@@ -350,20 +351,16 @@ class Participant:
         try:
             info = self.publisher.add_track(request, self.grant)
         except RefusedError as refusal:
-            self.tell(refusal.response(add_track=request))
+            self.tell(refusal.response(rtc.SignalRequest(add_track=request)))
             return
         self.tell(rtc.SignalResponse(track_published=rtc.TrackPublishedResponse(cid=request.cid, track=info)))
         self.publisher.follow_description()
 
     def set_muted(self, request: rtc.MuteTrackRequest) -> None:
-        """Mute or unmute an own track, or say that there is none."""
+        """Mute or unmute an own track. Raises RefusedError: there is none."""
         sid = TrackSid(request.sid)
-        try:
-            with self._environment.endpoint.batch():
-                self.publisher.set_muted(sid, muted=request.muted)
-        except RefusedError as refusal:
-            self.tell(refusal.response(mute=request))
-            return
+        with self._environment.endpoint.batch():
+            self.publisher.set_muted(sid, muted=request.muted)
         if sid in self.publisher.publications:
             self.room.news.changed(self)
 

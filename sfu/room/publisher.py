@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from random import Random
 from typing import Final, Protocol
 
@@ -20,6 +19,7 @@ from sfu.media.track import MediaTrack
 from sfu.model import Identity, ParticipantSid, TrackSid, VideoGrant, new_sid
 from sfu.notifier import Notifier
 from sfu.room.peer import Peer, encoding_name, incoming_section
+from sfu.room.refusals import RefusedError
 from sfu.room.track_info import (
     SCREEN_SOURCES,
     announce_codec,
@@ -41,39 +41,6 @@ _SOURCE_LETTERS: Final = {
     models.SCREEN_SHARE: "S",
     models.SCREEN_SHARE_AUDIO: "s",
 }
-
-
-class RefusedError(Exception):
-    """A request that gets a `RequestResponse` with this reason."""
-
-    def __init__(self, reason: rtc.RequestResponse.Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-    def response(
-        self,
-        *,
-        add_track: rtc.AddTrackRequest | None = None,
-        mute: rtc.MuteTrackRequest | None = None,
-        trickle: rtc.TrickleRequest | None = None,
-        update_metadata: rtc.UpdateParticipantMetadata | None = None,
-        update_audio_track: rtc.UpdateLocalAudioTrack | None = None,
-        update_video_track: rtc.UpdateLocalVideoTrack | None = None,
-    ) -> rtc.SignalResponse:
-        """Return the answer, with the request that it answers."""
-        return rtc.SignalResponse(
-            request_response=rtc.RequestResponse(
-                request_id=update_metadata.request_id if update_metadata is not None else 0,
-                reason=self.reason,
-                message=str(self),
-                add_track=add_track,
-                mute=mute,
-                trickle=trickle,
-                update_metadata=update_metadata,
-                update_audio_track=update_audio_track,
-                update_video_track=update_video_track,
-            )
-        )
 
 
 class TrackListener(Protocol):
@@ -223,10 +190,11 @@ class Publisher:
         Raises:
             RefusedError: there is no such track.
         """
-        published, announced = self.publications.values(), self._pending.values()
-        for info in chain((each.info for each in published), (each.info for each in announced)):
-            if info.sid == sid:
-                return info
+        if (publication := self.publications.get(sid)) is not None:
+            return publication.info
+        for pending in self._pending.values():
+            if pending.info.sid == sid:
+                return pending.info
         raise RefusedError(rtc.RequestResponse.NOT_FOUND, "no such track")
 
     def take_back(self, grant: VideoGrant) -> list[TrackSid]:
