@@ -91,12 +91,12 @@ def recorded_until_somebody_leaves(name: str, clients: Collection[str], leaving:
     return messages
 
 
-def simulated(visitor: Visitor, direction: str, *, start: int = 0, end: int | None = None) -> list[Message]:
-    """Return one side of a visitor's conversation, or of the messages between two, in the form of the recordings."""
+def simulated(visitor: Visitor, direction: str, *, start: int = 0) -> list[Message]:
+    """Return one side of a visitor's conversation from message `start` on, in the form of the recordings."""
     is_sent = direction == "c>s"
     messages = []
     has_left = False
-    for each in islice(visitor.messages, start, end):
+    for each in islice(visitor.messages, start, None):
         has_left |= each.is_sent and each.kind == "leave"
         if has_left and each.kind in NEGOTIATION:
             continue  # it crossed the goodbye, and nobody heeds it

@@ -11,15 +11,15 @@ from tests.simulation.stage import Stage, layouts, leave_together, play
 from triforium.visitor import Publication, Visitor
 
 
+def is_told_of(visitor: Visitor, sid: str) -> Callable[[], bool]:
+    return lambda: sid in {each.sid for each in sent(visitor, "mute")}
+
+
 async def mute_as_told(visitor: Visitor, publication: Publication, api: BackEnd) -> None:
     """Have the back end mute a track; its publisher says so itself then, as clients do."""
     await api.call("MutePublishedTrack", room=ROOM, identity=visitor.me.identity, track_sid=publication.sid, muted=True)
-    await visitor.wait_until(lambda: bool(sent(visitor, "mute")))
+    await visitor.wait_until(is_told_of(visitor, publication.sid))
     publication.mute(True)
-
-
-def is_told_of(visitor: Visitor, sid: str) -> Callable[[], bool]:
-    return lambda: sid in {each.sid for each in sent(visitor, "mute")}
 
 
 @layouts

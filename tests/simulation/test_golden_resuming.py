@@ -7,7 +7,7 @@ import trio
 from sfu.errors import CloseReason
 from tests.simulation.house import open_house, set_silent
 from tests.simulation.recording import NEGOTIATION
-from tests.simulation.stage import Stage, layouts
+from tests.simulation.stage import UNLIKE_FOR_OTHERS, Stage, layouts
 from triforium.testing.world import SERVER_HOST
 
 TRACKS = "track "
@@ -25,13 +25,9 @@ async def test_who_was_removed_meanwhile_is_sent_to_join_anew_as_recorded(autoju
         await alice.cut_signal()
         house.participant("alice").close(CloseReason.PARTICIPANT_REMOVED)
         await alice.wait_over()
-        again = await stage.enter("alice")
-        await again.publish_audio()
-        await trio.sleep(5)
-        stage.compare_part(slice(start, None), alice, ["alice", "alice#2"], since="network cuts", until="alice#3")
-        stage.compare_part(
-            slice(0, None), again, ["alice#3"], until="alice#3", without=(*NEGOTIATION, "track_subscribed")
-        )
+        again = await stage.join_anew("alice")
+        stage.compare_from(start, alice, "alice", "alice#2", since="network cuts", until="alice#3")
+        stage.compare_newcomer(again, "alice#3")
 
 
 @layouts
@@ -49,29 +45,11 @@ async def test_who_loses_its_media_is_told_to_resume_as_recorded(autojump_clock,
         await alice.wait_until(lambda: alice.resumptions == 1)
         assert 12 < trio.current_time() - lost_at < 16
         await alice.leave()
-        again = await stage.enter("alice")
-        await again.publish_audio()
-        await trio.sleep(8)
-        closed = "peer connections are closed"
-        stage.compare_part(
-            slice(alices, None),
-            alice,
-            ["alice", "alice#2"],
-            since=closed,
-            until="alice#2",
-            without=(*NEGOTIATION, TRACKS),
-        )
-        stage.compare_part(
-            slice(bobs, None),
-            bob,
-            ["bob"],
-            since=closed,
-            until="alice#3",
-            without=(*NEGOTIATION, "active", "subscription_permission_update"),
-        )
-        stage.compare_part(
-            slice(0, None), again, ["alice#3"], until="alice#3", without=(*NEGOTIATION, "track_subscribed")
-        )
+        again = await stage.join_anew("alice")
+        since, unlike = "peer connections are closed", (*NEGOTIATION, TRACKS)
+        stage.compare_from(alices, alice, "alice", "alice#2", since=since, until="alice#2", without=unlike)
+        stage.compare_from(bobs, bob, "bob", since=since, until="alice#3", without=UNLIKE_FOR_OTHERS)
+        stage.compare_newcomer(again, "alice#3")
 
 
 @layouts
@@ -96,6 +74,4 @@ async def test_what_was_missed_is_told_on_coming_back_as_recorded(autojump_clock
         await alice.wait_until(lambda: alice.resumptions == 1)
         await trio.sleep(6)
         socket = "alice#3" if stage.single else "alice#4"  # those before were cut again at once
-        stage.compare_part(
-            slice(start, None), alice, [socket], since="sockets work again", until=socket, without=(TRACKS,)
-        )
+        stage.compare_from(start, alice, socket, since="sockets work again", until=socket, without=(TRACKS,))

@@ -52,8 +52,7 @@ async def test_permissions_given_and_revoked_on_one_connection_are_told_as_recor
         starts = len(alice.messages), len(bob.messages)
         await permit(alice)
         for visitor, start in zip((alice, bob), starts, strict=True):  # before, her camera took its time to begin there
-            part = slice(start, None)
-            stage.compare_part(part, visitor, [visitor.me.identity], until="alice", since="nobody may subscribe")
+            stage.compare_from(start, visitor, visitor.me.identity, until="alice", since="nobody may subscribe")
 
 
 @layouts

@@ -1,5 +1,7 @@
 """Readers who do not keep up: who waits for whom, who misses what, and how much is kept for them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 
@@ -12,6 +14,7 @@ from triforium.testing.world import SERVER_HOST
 from triforium.visitor import Visitor
 
 CAROLS_HOST = "10.9.9.9"
+GOOD = Link(delay_seconds=0.02)
 SLOW = Link(delay_seconds=0.02, rate_bps=64_000)
 """8,000 bytes a second: half of what everybody is waited for by default."""
 NOTHING = Link(loss=1.0)
@@ -43,9 +46,9 @@ def waiting_for(house: House, identity: str, label: str) -> int:
     return 0 if channel is None else connection.buffered_bytes(channel.channel_id)
 
 
-async def deliveries(link: Link) -> tuple[list[float], list[int], list[int]]:
-    """Let Alice talk to Bob, and to Carol behind `link`; return when Bob got it, what Carol got, and what was kept."""
-    kept = []
+@asynccontextmanager
+async def open_talk() -> AsyncIterator[tuple[House, Visitor, Visitor, Visitor]]:
+    """Run a house with Alice, who talks, Bob, and Carol at a host whose link can be changed, all ready."""
     async with (
         open_house() as house,
         house.visitor("alice", single=True) as alice,
@@ -53,21 +56,48 @@ async def deliveries(link: Link) -> tuple[list[float], list[int], list[int]]:
         house.visitor("carol", single=True, world=house.world(CAROLS_HOST)) as carol,
     ):
         await ready(alice, bob, carol)
+        yield house, alice, bob, carol
+
+
+def come_to(visitor: Visitor, since: float) -> list[float]:
+    """Return when each message came to somebody, in seconds since then."""
+    return [round(message.at - since, 6) for message in visitor.data.received]
+
+
+async def deliveries(link: Link) -> tuple[list[float], list[int], list[int]]:
+    """Let Alice talk to Bob, and to Carol behind `link`; return when Bob got it, what Carol got, and what was kept."""
+    kept = []
+    async with open_talk() as (house, alice, bob, carol):
         house.network.set_link(SERVER_HOST, CAROLS_HOST, link)
         start = trio.current_time()
         for _ in range(20):
             await talk(alice, 100, 1000)
             kept.append(waiting_for(house, "carol", "_reliable"))
         await bob.wait_until(lambda: len(bob.data.received) == 2000)
-        house.network.set_link(SERVER_HOST, CAROLS_HOST, Link(delay_seconds=0.02))
+        house.network.set_link(SERVER_HOST, CAROLS_HOST, GOOD)
         await trio.sleep(30)
         alice.data.publish(b"last", to=("carol",))
         await carol.wait_until(lambda: carol.data.payloads[-1:] == [b"last"])
-        return [round(message.at - start, 6) for message in bob.data.received], numbers(carol)[:-1], kept
+        return come_to(bob, start), numbers(carol)[:-1], kept
+
+
+async def talk_with_a_reader_cut_off_for(seconds: float) -> tuple[list[float], list[int]]:
+    """Let Alice talk to Bob, and to Carol who is out of reach meanwhile; return when Bob got it, and what Carol got."""
+    async with open_talk() as (house, alice, bob, carol):
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk, alice, 1000, 1000)
+            await trio.sleep(0.5)
+            house.network.set_link(SERVER_HOST, CAROLS_HOST, NOTHING)
+            await trio.sleep(seconds)
+            house.network.set_link(SERVER_HOST, CAROLS_HOST, GOOD)
+        await bob.wait_until(lambda: len(bob.data.received) == 1000)
+        await trio.sleep(20)
+        return come_to(bob, start), numbers(carol)
 
 
 async def test_nobody_is_kept_waiting_by_a_reader_who_is_too_slow(autojump_clock) -> None:
-    without, everything, _ = await deliveries(Link(delay_seconds=0.02))
+    without, everything, _ = await deliveries(GOOD)
     with_slow, something, kept = await deliveries(SLOW)
     assert with_slow == without
     assert everything == [number for _ in range(20) for number in range(100)]
@@ -80,27 +110,6 @@ async def test_who_is_cut_off_for_a_moment_misses_nothing_and_keeps_nobody_waiti
     with_cut, numbers_of_carol = await talk_with_a_reader_cut_off_for(4)
     assert with_cut == without
     assert numbers_of_carol == list(range(1000))
-
-
-async def talk_with_a_reader_cut_off_for(seconds: float) -> tuple[list[float], list[int]]:
-    """Let Alice talk to Bob, and to Carol who is out of reach meanwhile; return when Bob got it, and what Carol got."""
-    async with (
-        open_house() as house,
-        house.visitor("alice", single=True) as alice,
-        house.visitor("bob", single=False) as bob,
-        house.visitor("carol", single=True, world=house.world(CAROLS_HOST)) as carol,
-    ):
-        await ready(alice, bob, carol)
-        start = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk, alice, 1000, 1000)
-            await trio.sleep(0.5)
-            house.network.set_link(SERVER_HOST, CAROLS_HOST, NOTHING)
-            await trio.sleep(seconds)
-            house.network.set_link(SERVER_HOST, CAROLS_HOST, Link(delay_seconds=0.02))
-        await bob.wait_until(lambda: len(bob.data.received) == 1000)
-        await trio.sleep(20)
-        return [round(message.at - start, 6) for message in bob.data.received], numbers(carol)
 
 
 async def test_a_sender_waits_for_a_reader_who_is_fast_enough_and_nothing_is_missed(autojump_clock) -> None:
