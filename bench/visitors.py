@@ -41,6 +41,13 @@ from triforium.visitor.link import Link
 from triforium.visitor.simulcast import sample_layers
 from triforium.visitor.sources import Vp8Source
 
+DATA: Final = {
+    "data-bulk": MessageSource.send_bulk,
+    "data-lossy": MessageSource.send_lossy,
+    "data-reliable": MessageSource.send_reliable,
+}
+"""What can be sent on data channels, and how."""
+
 PATIENCE_SECONDS: Final = 30.0
 WINDOW_PACKETS: Final = 64
 """On their way to the server and back, when it is to have as much as it can take: half of what it takes in one go."""
@@ -142,11 +149,10 @@ class Visitors:
         elif kind == "flood":
             echo = self._taps[1]
             self._publications.append(await first.publish_video(media=WindowedSource(lambda: echo.packets)))
-        elif kind.startswith("data-"):
+        elif kind in DATA:
             source = MessageSource(first)
             self._message_sources.append(source)
-            sends = {"bulk": source.send_bulk, "lossy": source.send_lossy, "reliable": source.send_reliable}
-            self._nursery.start_soon(sends[kind.removeprefix("data-")])
+            self._nursery.start_soon(DATA[kind], source)
         elif kind == "meeting":
             for visitor in self._visitors:
                 self._publications += [await visitor.publish_audio(), await visitor.publish_video()]

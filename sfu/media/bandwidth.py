@@ -186,10 +186,9 @@ class BandwidthController:
                 down_track.allow(None)
         else:
             self._allot(demands, budget, is_congested=estimate.is_congested, now=now)
-        is_deficient = any(_lacks(each, demand) for each, demand in demands)
-        if budget is None or not demands:
-            self._next_look = None
-        else:
+        self._next_look = None
+        if budget is not None and demands:
+            is_deficient = any(_lacks(each, demand) for each, demand in demands)
             self._next_look = now + (DEFICIENT_SECONDS if is_deficient else STABLE_SECONDS)
         if was_starved != [down_track.is_starved for down_track, _ in demands]:
             self.pauses_changed()
