@@ -59,6 +59,9 @@ _MAX_REMEMBERED_CHARACTERS: Final = 8192
 Even of the worst that can be said this keeps no more than some MiB."""
 _BASELINE: Final = "baseline"
 _CONSTRAINED_BASELINE: Final = "constrained-baseline"
+_SINGLE_NAL_UNIT: Final = "0"
+_NON_INTERLEAVED: Final = "1"
+"""Packetization modes of H.264 (RFC 6184 §6)."""
 
 CodecIdentity: TypeAlias = tuple[str, int, int, str]
 """What must be equal for two descriptions to mean one codec: MIME type, clock rate, channels, and what of the format
@@ -149,7 +152,7 @@ def agree(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[Codec, ...]:
             offered.setdefault(codec.identity, codec)
     agreed: dict[int, Codec] = {}
     for own in ours:
-        if (their := _counterpart(own, offered)) is not None and their.payload_type not in agreed:
+        if (their := _counterpart(own.identity, offered)) is not None and their.payload_type not in agreed:
             agreed[their.payload_type] = replace(
                 their,
                 feedback=tuple(kind for kind in own.feedback if kind in their.feedback),
@@ -162,6 +165,25 @@ def agree(ours: Sequence[Codec], theirs: Sequence[Codec]) -> tuple[Codec, ...]:
         for codec in theirs
         if codec.payload_type in agreed and (codec.mime != RED or set(codec.fmtp.split("/")) <= opus)
     )
+
+
+def decodable_as(stream: Codec, agreed: Sequence[Codec]) -> Codec | None:
+    """Return the first of the codecs agreed with a receiver as which it can be sent what comes as `stream`, if any can.
+
+    Codecs of one MIME type need not be one: who decodes one profile need not know another. But packetization mode 0 of
+    H.264 is a part of mode 1 (RFC 6184 §6.3), and can go to those who have agreed to that alone.
+    """
+    named = {codec.identity: codec for codec in reversed(agreed) if codec.mime == stream.mime}
+    if stream.mime != H264 or not named:
+        return named.get(stream.identity)
+    mode, _, profile = stream.identity[3].partition(" ")
+    if profile == _BASELINE:  # which is no more than constrained baseline here
+        profile = _CONSTRAINED_BASELINE
+    modes = (mode, _NON_INTERLEAVED) if mode == _SINGLE_NAL_UNIT else (mode,)
+    found = (
+        _counterpart((stream.mime, stream.clock_rate, stream.channels, f"{each} {profile}"), named) for each in modes
+    )
+    return next((codec for codec in found if codec is not None), None)
 
 
 def carried_by_red(red: Codec, codecs: Sequence[Codec]) -> Codec | None:
@@ -238,7 +260,7 @@ def _format(mime: str, fmtp: str) -> str:
     match mime:
         case "video/H264":  # RFC 6184 §8.2.2; the level may differ, and every browser allows it to
             parameters = _parameters(fmtp)
-            mode = parameters.get("packetization-mode", "0")
+            mode = parameters.get("packetization-mode", _SINGLE_NAL_UNIT)
             return f"{mode} {_h264_profile(parameters.get('profile-level-id', '420010'))}"
         case "video/VP9":  # RFC 9628 §6
             return _parameters(fmtp).get("profile-id", "0")
@@ -268,11 +290,10 @@ def _h264_profile(profile_level_id: str) -> str:
             return f"{idc:02x}{flags:02x}"
 
 
-def _counterpart(own: Codec, offered: dict[CodecIdentity, Codec]) -> Codec | None:
-    """Return the peer's codec that ours can talk to."""
-    identity = own.identity
-    if (their := offered.get(identity)) is not None or own.mime != H264:
+def _counterpart(identity: CodecIdentity, named: Mapping[CodecIdentity, Codec]) -> Codec | None:
+    """Return the peer's codec that ours, which is called so, can talk to."""
+    if (their := named.get(identity)) is not None or identity[0] != H264:
         return their
     # Constrained baseline is a subset of baseline, and what browsers call baseline never leaves the subset; but a
     # peer that names both means them as two.
-    return offered.get((*identity[:3], identity[3].replace(_CONSTRAINED_BASELINE, _BASELINE)))
+    return named.get((*identity[:3], identity[3].replace(_CONSTRAINED_BASELINE, _BASELINE)))

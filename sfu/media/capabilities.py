@@ -26,20 +26,21 @@ def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
 
 
 _VP8: Final = Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97)
-_VP9: Final = Codec(VP9, 98, 90000, 1, "profile-id=0", _VIDEO_FEEDBACK, 99)
-"""The profile that every browser decodes (RFC 9628 §6)."""
+_VP9: Final = tuple(
+    Codec(VP9, payload_type, 90000, 1, f"profile-id={profile}", _VIDEO_FEEDBACK, payload_type + 1)
+    for profile, payload_type in enumerate((98, 100, 37))
+)
+"""By profile (RFC 9628 §6): every browser decodes the first. 1 has other than 4:2:0 sampling, 2 has ten bits or twelve."""
 _AV1: Final = Codec(AV1, 35, 90000, 1, "", _VIDEO_FEEDBACK, 36)
 _H264: Final = _h264(108, 1, 109)
 _H264_SINGLE_NAL: Final = _h264(125, 0, 126)
 _H265: Final = Codec(H265, 116, 90000, 1, "", _VIDEO_FEEDBACK, 117)
 """Main profile, at any level (RFC 7798 §7.1)."""
+_VIDEO: Final = (_VP8, _H264, _H264_SINGLE_NAL, *_VP9, _AV1, _H265)
 
 RECEIVE: Final = Capabilities(
     audio=_AUDIO,
-    video=tuple(
-        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback))
-        for codec in (_VP8, _H264, _H264_SINGLE_NAL, _VP9, _AV1, _H265)
-    ),
+    video=tuple(replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback)) for codec in _VIDEO),
     audio_extensions=(MID, AUDIO_LEVEL),
     video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR),
 )
@@ -47,18 +48,13 @@ RECEIVE: Final = Capabilities(
 
 SEND: Final = Capabilities(
     audio=_AUDIO,
-    video=tuple(
-        replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb"))
-        for codec in (_VP8, _H264, _VP9, _AV1, _H265)
-    ),
+    video=tuple(replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb")) for codec in _VIDEO),
     video_extensions=(TRANSPORT_CC, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR),
 )
-"""What subscribers get: whatever a publisher sends can go out as the codec here that has the same MIME type.
+"""What subscribers get: whatever a publisher sends can go out, to those who know the same codec and profile.
 
-Who reads packetization mode 1 of H.264 reads mode 0 too, which is a part of it (RFC 6184 §6.3), but not the other way
-round. So publishers may use either, and subscribers need to know mode 1. Who agrees to
-transport-wide numbers tells when each of them came (and libwebrtc then tells nothing else); for others the send time is
-what their own estimate goes by (REMB).
+Who agrees to transport-wide numbers tells when each of them came (and libwebrtc then tells nothing else); for others the
+send time is what their own estimate goes by (REMB).
 """
 
 SEND_BESIDE_RECEIVING: Final = replace(

@@ -1,8 +1,9 @@
 """A published track, as subscribers see it: where it comes from, whether it is muted, and what codecs it is had in."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from rtp.sdp.codecs import OPUS, RED, Codec, MediaKind, carried_by_red
+from rtp.sdp.codecs import RED, Codec, MediaKind, carried_by_red, decodable_as
 from rtp.units import Mid
 from sfu.media.derived import DerivedSource
 from sfu.media.downtrack import DownTrack, Pause, Source, for_each_down_track
@@ -17,11 +18,14 @@ from sfu.model import Identity, ParticipantSid, TrackSid
 class MediaTrack:
     """One published track. The receiver of the codec that it came in first lives as long as it does.
 
-    `backups` are the MIME types of further codecs that its publisher can be asked for, best first. Who gets the track in
-    one of them is fed silence until it comes. `opus` is the publisher's Opus, where that can be had with redundancy (RED)
-    and without, whichever of the two comes. `is_stereo`: there are two channels in it. `group` names what it belongs to
-    of what its publisher shows, as camera and microphone do. `mimes` are the MIME types of all that it can be had in,
-    best first: what is lost of RED is in what follows.
+    `backups` are further codecs that its publisher can be asked for, best first. Who gets the track in one of them is fed
+    silence until it comes. `opus` is the publisher's Opus, where that can be had with redundancy (RED) and without,
+    whichever of the two comes. `is_stereo`: there are two channels in it. `group` names what it belongs to of what its
+    publisher shows, as camera and microphone do. `codecs` is all that it can be had in, by MIME type, best first: what is
+    lost of RED is in what follows.
+
+    Publishers are asked for codecs by name, so it comes in no more than one of a MIME type; but who does not decode just
+    that one, with its profile, has to do with another.
     """
 
     def __init__(
@@ -32,7 +36,7 @@ class MediaTrack:
         mid: Mid,
         receiver: Receiver,
         *,
-        backups: Sequence[str] = (),
+        backups: Sequence[Codec] = (),
         opus: Codec | None = None,
         is_stereo: bool = False,
         group: str = "",
@@ -49,12 +53,13 @@ class MediaTrack:
         self._opus = opus
         self._other_format: DerivedSource | None = None
         self._awaited = {
-            mime: Silence(receiver.kind, receiver.clock_rate, receiver.demand_changed)
-            for mime in backups
-            if mime not in self.receivers
+            codec.mime: Silence(receiver.kind, receiver.clock_rate, receiver.demand_changed)
+            for codec in backups
+            if codec.mime not in self.receivers
         }
-        formats = () if opus is None else (RED, OPUS)
-        self.mimes = tuple(dict.fromkeys([*formats, *self.receivers, *self._awaited]))
+        formats = () if opus is None else (replace(opus, mime=RED), opus)
+        awaited = (codec for codec in backups if codec.mime in self._awaited)
+        self.codecs = {codec.mime: codec for codec in (*formats, receiver.codec, *awaited)}
 
     @property
     def kind(self) -> MediaKind:
@@ -82,36 +87,40 @@ class MediaTrack:
 
         RED names the Opus in it by its payload type, which has to be the same for both sides.
         """
-        by_mime = {
-            codec.mime: codec for codec in reversed(agreed) if codec.mime != RED or self._carries_ours(codec, agreed)
-        }
-        return next((by_mime[mime] for mime in self.mimes if mime in by_mime), None)
+        usable = [codec for codec in agreed if codec.mime != RED or self._carries_ours(codec, agreed)]
+        decodable = (decodable_as(codec, usable) for codec in self.codecs.values())
+        return next((codec for codec in decodable if codec is not None), None)
 
     def source_of(self, mime: str) -> Source:
-        """Return what feeds those who get it in this codec, one of `mimes`."""
+        """Return what feeds those who get it in this codec, one of `codecs`."""
         if self._opus is not None and mime != self.codec.mime:
             return self._other_format or self._convert(self._opus)
         return self.receivers.get(mime) or self._awaited[mime]
 
     def add_receiver(self, receiver: Receiver) -> None:
-        """It comes in another codec too: feed those who have waited for that."""
-        mime = receiver.codec.mime
-        self.receivers[mime] = receiver
-        self.mimes = tuple(dict.fromkeys([*self.mimes, mime]))
-        if (awaited := self._awaited.pop(mime, None)) is not None:
+        """It comes in another codec too: feed those who have waited for that.
+
+        If what comes is another of the same MIME type, they get nothing before they are bound to what they can decode.
+        """
+        codec = receiver.codec
+        expected = self.codecs.get(codec.mime, codec)
+        self.receivers[codec.mime] = receiver
+        self.codecs[codec.mime] = codec
+        awaited = self._awaited.pop(codec.mime, None)
+        if awaited is not None and decodable_as(codec, [expected]) is not None:
             _move(awaited.down_tracks, receiver)
 
     def remove_receiver(self, receiver: Receiver) -> None:
         """It does not come in this codec any more, but it can be asked for again."""
         mime = receiver.codec.mime
         del self.receivers[mime]
-        self.mimes = tuple(dict.fromkeys([*self.receivers, *self.mimes]))
+        self.codecs = {each: self.codecs[each] for each in dict.fromkeys([*self.receivers, *self.codecs])}
         self._awaited[mime] = awaited = Silence(receiver.kind, receiver.clock_rate, receiver.demand_changed)
         _move(receiver.down_tracks, awaited)
 
     def prefer(self, mime: str) -> None:
         """Have all who can in this codec from now on, which it comes in."""
-        self.mimes = tuple(dict.fromkeys([mime, *self.mimes]))
+        self.codecs = {mime: self.codecs[mime], **self.codecs}
 
     def close(self) -> None:
         """Tell every down track that the track is gone."""
@@ -127,7 +136,7 @@ class MediaTrack:
         for mime, receiver in self.receivers.items():
             layer = receiver.wanted_layer()
             wanted[mime] = NOTHING if layer is None else receiver.layers.quality(layer)
-        return {mime: wanted[mime] for mime in self.mimes if mime in wanted}
+        return {mime: wanted[mime] for mime in self.codecs if mime in wanted}
 
     def set_muted(self, *, muted: bool) -> None:
         """Stop or resume what subscribers get."""

@@ -216,8 +216,9 @@ class Publisher:
         for transceiver in self._sending():
             known = None if transceiver.mid is None else self._by_mid.get(transceiver.mid)
             if known is not None and known.sdp_track_id == _track_id(transceiver):
-                mime = known.receiver.codec.mime
-                transceiver.codecs = _chosen(transceiver.codecs, (mime,), has_red=mime == RED)
+                codec = known.receiver.codec
+                same = sorted(transceiver.codecs, key=lambda each: each.identity != codec.identity)
+                transceiver.codecs = _chosen(same, (codec.mime,), has_red=codec.mime == RED)
             elif (pending := self._match(transceiver)) is not None:
                 transceiver.codecs = _chosen(transceiver.codecs, pending.mimes, has_red=_may_have_red(pending.info))
                 transceiver.opus_fmtp = _opus_wishes(pending.info)
@@ -304,7 +305,7 @@ class Publisher:
         del self._pending[pending.cid]
         receiver = self._new_receiver(mid, transceiver, pending)
         if publication is None:
-            sid, backups = TrackSid(pending.info.sid), self._spelt(pending.mimes)
+            sid, backups = TrackSid(pending.info.sid), self._named(pending.mimes)
             media = MediaTrack(
                 sid,
                 self._sid,
@@ -376,10 +377,10 @@ class Publisher:
         self._listener.track_unpublished(publication)
         publication.media.close()
 
-    def _spelt(self, mimes: Iterable[str]) -> list[str]:
-        """Return MIME types of video as descriptions spell them."""
-        spellings = {codec.mime.lower(): codec.mime for codec in self.peer.receives.video}
-        return [spellings[mime.lower()] for mime in mimes if mime.lower() in spellings]
+    def _named(self, mimes: Iterable[str]) -> list[Codec]:
+        """Return the codecs of video with these MIME types: of several, the one that clients take unless they are asked."""
+        first = {codec.mime.lower(): codec for codec in reversed(self.peer.receives.video)}
+        return [first[mime.lower()] for mime in mimes if mime.lower() in first]
 
     def _forget_section(self, mid: Mid) -> None:
         self._gone += self._by_mid.pop(mid).receiver.totals()

@@ -112,7 +112,7 @@ class Reconciler:
 
     def cannot_decode(self, track: MediaTrack) -> None:
         """Tell the client that it does not get a track, and why; it is tried again only if the client asks for it."""
-        logger.info("%s cannot decode %s: %s", self._participant.identity, track.mimes, track.sid)
+        logger.info("%s cannot decode %s: %s", self._participant.identity, list(track.codecs), track.sid)
         self._wishes.set_wanted(track.sid, wanted=False)
         self._tell_failure(track.sid, models.SE_CODEC_UNSUPPORTED)
 

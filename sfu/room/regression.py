@@ -19,7 +19,7 @@ def regress(publication: Publication, people: int) -> bool:
     track, policy = publication.media, publication.info.backup_codec_policy
     if policy == models.SIMULCAST or (policy == models.PREFER_REGRESSION and people >= SMALL_ROOM):
         return False
-    first, *others = track.mimes
+    first, *others = track.codecs
     if first != track.receiver.codec.mime:
         return False  # it is preferred already
     for mime in others:

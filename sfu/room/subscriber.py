@@ -99,14 +99,16 @@ class Subscriber:
 
     def follow_codecs(self) -> None:
         """Send each track in the best codec that its section agreed on: which one that is may have changed."""
-        for subscription in self.subscriptions.values():
+        for subscription in list(self.subscriptions.values()):
             track, transceiver = subscription.track, subscription.transceiver
-            if track.kind is MediaKind.AUDIO or len(track.mimes) == 1:
+            if track.kind is MediaKind.AUDIO or len(track.codecs) == 1:
                 continue  # nothing of that ever changes
             if transceiver is None or not subscription.down_track.bound:
                 continue
             codec = track.codec_for(transceiver.codecs)
-            if codec is not None and track.source_of(codec.mime) is not subscription.down_track.source:
+            if codec is None:  # the backup that it waited for came in another profile
+                self._give_up(subscription)
+            elif track.source_of(codec.mime) is not subscription.down_track.source:
                 with self.peer.connection.endpoint.batch():
                     self._feed(subscription, transceiver)
 
@@ -156,7 +158,7 @@ class Subscriber:
     def _give_section(self, subscription: Subscription, transceiver: Transceiver) -> None:
         transceiver.direction = Direction.SENDRECV if transceiver.direction.receives else Direction.SENDONLY
         transceiver.local_track = subscription.local_track
-        transceiver.preferred_mimes = subscription.track.mimes
+        transceiver.preferred_mimes = tuple(subscription.track.codecs)
         transceiver.opus_fmtp = STEREO if subscription.track.is_stereo else ""
         subscription.transceiver = transceiver
 
@@ -277,9 +279,9 @@ class AnsweringSubscriber(Subscriber):
             track = subscription.track
             sections = self.peer.negotiation.transceivers
             free = [each for each in sections if each.kind is track.kind and self._is_free(each)]
-            fitting = [each for each in free if track.codec_for(each.codecs) is not None]
-            if fitting:
-                self._give_section(subscription, fitting[0])
+            fitting = next((each for each in free if track.codec_for(each.codecs) is not None), None)
+            if fitting is not None:
+                self._give_section(subscription, fitting)
             elif free:
                 self._give_up(subscription)
 

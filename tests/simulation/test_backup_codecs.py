@@ -14,7 +14,17 @@ from sfu.media.downtrack import DownTrack
 from sfu.media.dynacast import LOWERING_SECONDS
 from tests.rtp.sdp.peers import track
 from tests.simulation.house import House, open_house, wait_until
-from tests.simulation.test_codecs import H264, VP8, VP8_ONLY, Caller, both_layouts, open_caller
+from tests.simulation.test_codecs import (
+    CODEC_UNSUPPORTED,
+    EIGHT_BITS,
+    H264,
+    TEN_BITS,
+    VP8,
+    VP8_ONLY,
+    Caller,
+    both_layouts,
+    open_caller,
+)
 
 
 async def wait_asked(publisher: Caller, sid: str, wanted: dict[str, bool]) -> None:
@@ -118,6 +128,25 @@ async def test_who_gets_the_first_codec_is_moved_when_another_is_preferred(autoj
         assert "CLOSED" not in his.statistics().paused
 
 
+async def test_who_cannot_decode_the_profile_that_a_backup_comes_in_is_told_so(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "alice", replace(RECEIVE, video=(H264, TEN_BITS))) as alice,
+        open_caller(house, "bob", replace(RECEIVE, video=(EIGHT_BITS,))) as bob,
+        open_caller(house, "carol", replace(RECEIVE, video=(EIGHT_BITS, TEN_BITS))) as carol,
+    ):
+        info = await alice.publish("cam", "h264", "vp9")
+        his = await subscribe(bob, house, "bob", info.sid)
+        hers = await subscribe(carol, house, "carol", info.sid)
+        assert his.row.payload_type == hers.row.payload_type == EIGHT_BITS.payload_type
+        await announce_backup(alice, info.sid, "cam-vp9", codec="vp9")
+        await describe_backup(alice, "cam-vp9")
+        assert await bob.refused() == (info.sid, CODEC_UNSUPPORTED)
+        (publication,) = house.participant("alice").publisher.publications.values()
+        assert hers.source is publication.media.receivers["video/VP9"]
+        assert hers.row.payload_type == TEN_BITS.payload_type
+
+
 async def test_a_backup_that_nobody_needs_is_not_spoken_of(autojump_clock) -> None:
     async with open_house() as house, open_caller(house, "alice") as alice:
         info = await alice.publish("cam", "h264", "vp8")
@@ -143,7 +172,7 @@ async def test_a_backup_that_stops_is_awaited_again_and_the_end_of_the_first_cod
         await alice.describe(alice.publisher.create_offer())
         (publication,) = house.participant("alice").publisher.publications.values()
         assert list(publication.media.receivers) == ["video/H264"]
-        assert publication.media.mimes == ("video/H264", "video/VP8")
+        assert list(publication.media.codecs) == ["video/H264", "video/VP8"]
         assert down_track.source is publication.media.source_of("video/VP8")
         assert "CLOSED" not in down_track.statistics().paused
 

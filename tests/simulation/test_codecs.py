@@ -32,7 +32,10 @@ from triforium.visitor.joining import dual_path, single_path
 
 both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
-VP8, H264, _, _, H265 = SEND.video
+VP8, H264, H265 = (
+    next(codec for codec in SEND.video if codec.mime == mime) for mime in ("video/VP8", "video/H264", "video/H265")
+)
+EIGHT_BITS, _, TEN_BITS = (codec for codec in SEND.video if codec.mime == "video/VP9")
 BROWSER = replace(RECEIVE, video=(VP8, H264))
 VP8_ONLY = replace(RECEIVE, video=(VP8,))
 FIREFOX = "&browser=Firefox&os=Linux"
@@ -290,6 +293,46 @@ async def test_who_cannot_decode_a_track_is_told_so_once_and_gets_the_others(aut
         await bob.negotiate()
         assert await bob.refused() == (unknown.sid, CODEC_UNSUPPORTED)
         assert subscriptions[known.sid].down_track.bound
+
+
+@both_layouts
+@pytest.mark.parametrize("profiles", [(TEN_BITS,), (EIGHT_BITS, TEN_BITS)], ids=["alone", "both"])
+async def test_who_decodes_the_profile_of_a_codec_gets_it(autojump_clock, single, profiles) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "bob", replace(RECEIVE, video=(VP8, *profiles)), single=single) as bob,
+        open_caller(house, "alice", replace(RECEIVE, video=(VP8, TEN_BITS, EIGHT_BITS))) as alice,
+    ):
+        info = await alice.publish("cam", "vp9", "vp8")
+        assert info.mime_type == "video/VP9"
+        await bob.receive("subscription_permission_update")
+        await bob.negotiate()
+        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
+        await wait_until(lambda: down_track.bound)
+        assert down_track.row.payload_type == TEN_BITS.payload_type
+
+
+@both_layouts
+async def test_who_decodes_another_profile_of_a_codec_alone_is_told_so(autojump_clock, single) -> None:
+    async with (
+        open_house() as house,
+        open_caller(house, "bob", replace(RECEIVE, video=(VP8, EIGHT_BITS)), single=single) as bob,
+        open_caller(house, "alice", replace(RECEIVE, video=(TEN_BITS, EIGHT_BITS))) as alice,
+    ):
+        info = await alice.publish("cam", "vp9")
+        await bob.receive("subscription_permission_update")
+        await bob.negotiate()
+        assert await bob.refused() == (info.sid, CODEC_UNSUPPORTED)
+
+
+async def test_a_publisher_keeps_the_profile_that_it_began_with(autojump_clock) -> None:
+    offer = recorded("publish-vp9.js-v0.client-offer")
+    async with open_house() as house, open_caller(house, "alice") as alice:
+        await alice.announce(video(offer).track.track_id, "vp9")
+        assert [codec.payload_type for codec in video(await alice.describe(offer)).codecs] == [98]
+        turned = offer.replace(" 98 99 100 101 ", " 100 101 98 99 ")
+        assert turned != offer
+        assert [codec.payload_type for codec in video(await alice.describe(turned)).codecs] == [98]
 
 
 async def test_firefox_on_linux_gets_h264_and_is_not_to_send_it(autojump_clock) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rtp.sdp.codecs import Codec, MediaKind, agree, codec_attributes, parse_codecs, prefer
+from rtp.sdp.codecs import Codec, MediaKind, agree, codec_attributes, decodable_as, parse_codecs, prefer
 from rtp.sdp.grammar import group, parse_sdp
 from tests.rtp.sdp.peers import LIVEKIT, OPUS, RED, VP8, recorded
 
@@ -11,6 +11,10 @@ def h264(profile: str, mode: int | None = 1, payload_type: int = 100) -> Codec:
     mode_text = "" if mode is None else f"packetization-mode={mode};"
     fmtp = f"level-asymmetry-allowed=1;{mode_text}profile-level-id={profile}"
     return Codec("video/H264", payload_type, 90000, fmtp=fmtp)
+
+
+def vp9(profile: int, payload_type: int) -> Codec:
+    return Codec("video/VP9", payload_type, 90000, fmtp=f"profile-id={profile}")
 
 
 def read(kind: MediaKind, formats: str, *lines: str) -> tuple[Codec, ...]:
@@ -90,6 +94,28 @@ def test_a_format_that_cannot_be_read_is_left_out(lines: list[str]) -> None:
 )
 def test_codecs_are_the_same_if_their_streams_are_compatible(ours: Codec, theirs: Codec, same: bool) -> None:
     assert bool(agree([ours], [theirs])) == same
+
+
+@pytest.mark.parametrize(
+    ("stream", "agreed", "found"),
+    [
+        (VP8, [Codec("video/H264", 108, 90000), Codec("video/VP8", 100, 90000)], 100),
+        (Codec("video/VP9", 98, 90000), [Codec("video/VP9", 100, 90000, fmtp="profile-id=2")], None),
+        (vp9(2, 100), [vp9(0, 98), vp9(2, 35)], 35),
+        (vp9(2, 100), [vp9(0, 98), vp9(1, 35)], None),
+        (h264("42e01f", 1), [h264("42e034", 0, 114), h264("42e034", 1, 108)], 108),
+        (h264("42e01f", 0), [h264("42e01f", 1, 108), h264("42e01f", 0, 114)], 114),
+        (h264("42e01f", 0), [h264("42e01f", 1, 108)], 108),  # a part of it
+        (h264("42e01f", 1), [h264("42e01f", 0, 114)], None),
+        (h264("42001f", 1), [h264("42e01f", 1, 108)], 108),  # baseline that a browser makes is constrained
+        (h264("42e01f", 0), [h264("42001f", 1, 102)], 102),
+        (h264("42e01f", 1), [h264("640032", 1, 123)], None),
+        (VP8, [], None),
+    ],
+)
+def test_a_stream_goes_to_those_who_decode_its_profile(stream: Codec, agreed: list[Codec], found: int | None) -> None:
+    codec = decodable_as(stream, agreed)
+    assert (codec and codec.payload_type) == found
 
 
 def test_of_two_baselines_the_exact_one_is_agreed() -> None:

@@ -1,5 +1,7 @@
 """A track in several codecs: who gets which, and what is sent meanwhile."""
 
+from dataclasses import replace
+
 import pytest
 
 from rtp.packet import parse_header
@@ -18,6 +20,7 @@ from tests.sfu.media.rig import Connection
 
 H264 = Codec("video/H264", 108, 90_000)
 SPS = b"\x67\x42\xe0\x1f"
+H265_KEY_FRAME = b"\x26\x01\xaf"
 OUT = Ssrc(77)
 
 
@@ -29,7 +32,7 @@ class Backed:
         self.changes = 0
         self.first = self.receiver(H264)
         self.media = MediaTrack(
-            TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), self.first, backups=["video/VP8"]
+            TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), self.first, backups=[VP8]
         )
         self.connection = Connection()
         self.down_track = DownTrack(self.first, self.connection, OUT, first_sequence=0)
@@ -65,6 +68,30 @@ def test_a_subscriber_gets_the_first_codec_that_it_has_agreed_to(
     agreed: tuple[Codec, ...], chosen: Codec | None
 ) -> None:
     assert Backed().media.codec_for(agreed) == chosen
+
+
+def test_a_subscriber_gets_a_codec_only_in_the_profile_that_comes() -> None:
+    backed = Backed()
+    ten_bits, eight_bits = (Codec("video/VP9", number, 90_000, fmtp=f"profile-id={number}") for number in (2, 0))
+    backed.media.add_receiver(backed.receiver(ten_bits))
+    assert backed.media.codec_for([eight_bits, ten_bits]) == ten_bits
+    assert backed.media.codec_for([eight_bits]) is None
+    assert backed.media.codec_for([eight_bits, VP8]) == VP8
+
+
+@in_trio
+def test_who_waits_for_a_codec_is_sent_nothing_of_another_profile_of_it() -> None:
+    backed = Backed()
+    awaited = replace(VP8, mime="video/H265", fmtp="profile-id=1")
+    backed.media.add_receiver(backed.receiver(awaited))
+    backed.media.remove_receiver(backed.media.receivers["video/H265"])
+    backed.get(awaited)
+    came, source = backed.receiver(replace(awaited, fmtp="profile-id=2")), Source(6, H264)
+    backed.media.add_receiver(came)
+    assert came.down_tracks == []
+    assert backed.media.codec_for([awaited]) is None
+    backed.feed(came, source, source.next(H265_KEY_FRAME))
+    assert backed.sent == []
 
 
 @in_trio
