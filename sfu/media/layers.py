@@ -1,6 +1,7 @@
 """The simulcast layers of one published track: what they are called, how big they are, and which of them live."""
 
 from collections.abc import Collection, Sequence
+from string import digits
 from typing import Final
 
 from rtp.timers import is_due
@@ -13,7 +14,20 @@ SETTLING_SECONDS: Final = 1.0
 """From the first sign of life of a track to the end of waiting for more layers: publishers start them one by one."""
 
 RID_LAYERS: Final = {Rid("q"): 0, Rid("h"): 1, Rid("f"): 2}
-"""Quarter, half and full: the names that LiveKit's clients give their layers. Others count by their order."""
+"""Quarter, half and full: the names that LiveKit's clients give their layers."""
+
+
+def numbered(rids: Sequence[Rid]) -> dict[Rid, int]:
+    """Return the layers that names mean, from 0 for the lowest, whatever their order in the description if they tell.
+
+    OBS counts its encodings down from 0, the highest, and LiveKit's server reads such names so. Others count by their
+    order, lowest first as W3C's `sendEncodings` has it by default.
+    """
+    if all(rid in RID_LAYERS for rid in rids):
+        return {rid: RID_LAYERS[rid] for rid in rids}
+    if all(len(rid) == 1 and rid in digits for rid in rids):
+        rids = sorted(rids, reverse=True)
+    return {rid: at for at, rid in enumerate(rids)}
 
 
 class TrackLayers:
@@ -26,10 +40,7 @@ class TrackLayers:
         self, rids: Sequence[Rid] = (), sizes: Sequence[tuple[int, int]] = (), *, is_screen_share: bool = False
     ) -> None:
         """Take the names of the encodings, and their announced sizes (width, height) from low to high, if known."""
-        if all(rid in RID_LAYERS for rid in rids):
-            self._by_name = {rid: RID_LAYERS[rid] for rid in rids}
-        else:
-            self._by_name = {rid: at for at, rid in enumerate(rids)}
+        self._by_name = numbered(rids)
         numbers = sorted(self._by_name.values()) or [0]
         known = sizes if len(sizes) == len(numbers) else [(0, 0)] * len(numbers)
         self.published = tuple(

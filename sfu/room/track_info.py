@@ -7,7 +7,7 @@ from livekit.protocol import models, rtc
 
 from rtp.sdp.codecs import DESCRIBED
 from rtp.units import Mid, Rid
-from sfu.media.layers import RID_LAYERS
+from sfu.media.layers import numbered
 from sfu.model import TrackSid
 
 SCREEN_SOURCES: Final = frozenset({models.SCREEN_SHARE, models.SCREEN_SHARE_AUDIO})
@@ -93,7 +93,7 @@ def describe_media(info: models.TrackInfo, mid: Mid, mime: str, rids: tuple[Rid,
     codec.mime_type = mime
     codec.video_layer_mode = _layer_mode(mime)
     codec.mid = mid
-    by_layer = {RID_LAYERS.get(rid, at): rid for at, rid in enumerate(rids)}
+    by_layer = {layer: rid for rid, layer in numbered(rids).items()}
     for layer in (*(info.layers if is_first else ()), *codec.layers):
         layer.spatial_layer = _SPATIAL_LAYERS[layer.quality] if len(info.layers) == _MAX_QUALITY_LAYERS else 0
         layer.rid = by_layer.get(layer.spatial_layer, "")

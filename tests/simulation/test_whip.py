@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 import trio
@@ -10,7 +11,7 @@ from livekit.protocol.models import HIGH, LOW, ParticipantInfo, TrackSource, Vid
 
 from rtp.ice.candidates import IceCredentials
 from rtp.sdp.fragment import Fragment, parse_fragment
-from rtp.units import Mid
+from rtp.units import Mid, Rid
 from sfu.errors import CloseReason
 from tests.rtp.sdp.peers import recorded
 from tests.signaling.client import Answer, HttpClient
@@ -67,11 +68,13 @@ async def test_the_answer_has_all_that_there_is_to_know(autojump_clock) -> None:
         assert fragment.is_complete
 
 
-async def test_simulcast_layers_are_chosen_among(autojump_clock) -> None:
+@pytest.mark.parametrize("rids", ["qhf", "210"], ids=["LiveKit", "OBS"])
+async def test_simulcast_layers_are_chosen_among(autojump_clock, rids) -> None:
     async with open_house() as house, house.visitor("bob", single=True) as bob:
         world = house.world()
-        layers = sample_layers(MediaPlan(), world.random)
-        async with open_whip(world, HTTP, house.token("camera"), layers=layers):
+        named = zip(sample_layers(MediaPlan(), world.random), rids, strict=True)
+        layers = [replace(layer, rid=Rid(rid)) for layer, rid in named]
+        async with open_whip(world, HTTP, house.token("camera"), layers=layers[::-1]):
             sid = (await wait_published(bob))[TrackSource.CAMERA]
             publication = house.participant("camera").publisher.publications[sid]
             down_track = house.participant("bob").subscriber.subscriptions[sid].down_track
@@ -79,7 +82,8 @@ async def test_simulcast_layers_are_chosen_among(autojump_clock) -> None:
             bob.set_track(sid, quality=VideoQuality.LOW)
             await wait_until(lambda: down_track.statistics().layer == 0)
             announced = {layer.quality: layer.rid for layer in publication.info.layers}
-            assert (announced[LOW], announced[HIGH], publication.info.simulcast) == ("q", "f", True)
+            assert (announced[LOW], announced[HIGH], publication.info.simulcast) == (rids[0], rids[-1], True)
+            assert down_track.source.layers.name(0) == rids[0]
 
 
 async def test_an_ice_restart_finds_the_way_from_another_address(autojump_clock) -> None:

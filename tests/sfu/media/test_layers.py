@@ -366,6 +366,26 @@ def test_layers_are_told_by_their_names_and_measured_in_order(
     assert list(TrackLayers(tuple(map(Rid, rids)), sizes).published) == published
 
 
+@pytest.mark.parametrize(
+    ("rids", "lowest_first"),
+    [
+        ("qhf", "qhf"),
+        ("fhq", "qhf"),
+        ("012", "210"),  # OBS's, the highest of which is 0
+        ("210", "210"),
+        ("0123", "3210"),
+        ("01", "10"),
+        ("lmh", "lmh"),  # which say nothing
+        ("hml", "hml"),
+        ("0q", "0q"),
+    ],
+)
+def test_names_tell_which_layer_is_the_lowest_or_their_order_does(rids: str, lowest_first: str) -> None:
+    layers = TrackLayers(tuple(map(Rid, rids)))
+    assert [layers.name(each.layer) for each in layers.published] == list(lowest_first)
+    assert [layers.number(Rid(rid)) for rid in lowest_first] == [each.layer for each in layers.published]
+
+
 EVENTS = st.one_of(
     st.tuples(st.just("frame"), st.integers(0, 2)),
     st.tuples(st.just("key"), st.integers(0, 2)),
