@@ -1,5 +1,6 @@
 """Codecs as SDP names them: `rtpmap`, `fmtp` and `rtcp-fb` lines, and when two descriptions mean the same codec."""
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -190,6 +191,17 @@ def carried_by_red(red: Codec, codecs: Sequence[Codec]) -> Codec | None:
     """Return the codec that `red` carries, of those agreed beside it: what its format parameters name (RFC 2198 §5)."""
     named = red.fmtp.partition("/")[0]
     return next((codec for codec in codecs if str(codec.payload_type) == named), None)
+
+
+def sprop_parameter_sets(codec: Codec) -> tuple[bytes, ...]:
+    """Return the units in the description of H.264 which its sender may leave out of the stream (RFC 6184 §8.1).
+
+    There are none if it has none, or what is not base64.
+    """
+    try:
+        return tuple(map(b64decode, _parameters(codec.fmtp).get("sprop-parameter-sets", "").split(",")))
+    except ValueError:
+        return ()
 
 
 def prefer(codecs: Sequence[Codec], mimes: Sequence[str]) -> tuple[Codec, ...]:

@@ -13,7 +13,7 @@ class GapCloser:
     """Renumbers one source, so that packets dropped on purpose leave no gap (a receiver would call it a loss).
 
     Sequence numbers are unwrapped, in and out. Each comes to `number` or to `drop`, never to both; then no two are given
-    the same number, and each the same whenever it is asked for.
+    the same number, and each the same whenever it is asked for, but for the newest if something is put before it.
     """
 
     def __init__(self) -> None:
@@ -45,6 +45,16 @@ class GapCloser:
             return None if self._forgets else number + self._offsets[0]
         return number + self._offsets[at]
 
+    def insert(self, count: int) -> int:
+        """Make room for `count` packets before the newest, which was numbered; return the first one's number.
+
+        `original` knows nothing of them.
+        """
+        assert self._highest is not None, "there is nothing to put them before"
+        first = self._highest - self._offsets[-1]
+        self._begin_run(self._highest, self._offsets[-1] - count)
+        return first
+
     def drop(self, sequence: int, *, with_missing: bool = False) -> None:
         """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them.
 
@@ -58,10 +68,13 @@ class GapCloser:
             self._starts[-1] = sequence + 1  # the run goes on
             self._offsets[-1] += sequence + 1 - first
         else:
-            self._forgets |= len(self._starts) == MAX_REMEMBERED_RUNS
-            self._starts.append(sequence + 1)
-            self._offsets.append(self._offsets[-1] + sequence + 1 - first)
+            self._begin_run(sequence + 1, self._offsets[-1] + sequence + 1 - first)
         self._highest = sequence
+
+    def _begin_run(self, start: int, offset: int) -> None:
+        self._forgets |= len(self._starts) == MAX_REMEMBERED_RUNS
+        self._starts.append(start)
+        self._offsets.append(offset)
 
 
 @dataclass(frozen=True, slots=True)

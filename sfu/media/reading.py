@@ -7,10 +7,11 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension
 from rtp.packet import RtpHeader
 from rtp.payload import av1, h264, h265, vp8
-from rtp.sdp.codecs import AV1, DESCRIBED, H264, H265, VP9
+from rtp.sdp.codecs import AV1, DESCRIBED, H264, H265, VP9, Codec, sprop_parameter_sets
 from sfu.media.fanout import MAX_PAYLOAD_BYTES
 from sfu.media.frame_rate import FrameRate
 from sfu.media.frames import FrameFacts, FrameReader
+from sfu.media.parameter_sets import ParameterSets
 from sfu.media.vp8_munger import Vp8Facts, Vp8Source
 
 VP8: Final = "video/VP8"
@@ -26,12 +27,16 @@ _BLOCK_BYTES: Final = 24
 
 
 class Reading(NamedTuple):
-    """What a packet says. `starts`: a video decoder can start at it. `is_malformed`: it said nothing that makes sense."""
+    """What a packet says. `starts`: a video decoder can start at it. `is_malformed`: it said nothing that makes sense.
+
+    `lacks` are payloads that a decoder has to be given before it, for that.
+    """
 
     starts: bool = False
     vp8: Vp8Facts | None = None
     frame: FrameFacts | None = None
     is_malformed: bool = False
+    lacks: tuple[bytes, ...] = ()
 
 
 NOTHING_READ: Final = Reading()
@@ -40,13 +45,19 @@ NOTHING_READ: Final = Reading()
 class PayloadReader:
     """Reads the packets of one source. Only what is in clear whatever frames are encrypted with decides on anything."""
 
-    def __init__(self, mime: str, clock_rate: int, descriptor_id: int | None) -> None:
-        self.frames = FrameReader()
-        self.frame_rate = FrameRate(clock_rate)
-        self._vp8 = Vp8Source()
-        self._mime = mime
+    def __init__(self, codec: Codec, descriptor_id: int | None) -> None:
+        self._mime = mime = codec.mime
+        self._clock_rate = codec.clock_rate
         # Of other codecs, whose layers are told elsewhere, it would cost room and time in each packet to each subscriber.
         self._descriptor_id = descriptor_id if mime in DESCRIBED else None
+        self._parameter_sets = ParameterSets(sprop_parameter_sets(codec) if mime == H264 else ())
+        self.restart()
+
+    def restart(self) -> None:
+        """Read what follows anew; but what a decoder needs holds until it is sent again."""
+        self.frames = FrameReader()
+        self.frame_rate = FrameRate(self._clock_rate)
+        self._vp8 = Vp8Source()
         self._told = self.frames.scalability
 
     def read(self, packet: bytes, header: RtpHeader, end: int) -> Reading:
@@ -69,7 +80,11 @@ class PayloadReader:
                 starts = av1.starts_sequence(packet[start : start + 1])
                 return Reading(starts, None, described)
             if self._mime == H264:
-                return Reading(h264.is_keyframe(packet[start:end]), None, described)
+                payload = packet[start:end]
+                if h264.is_continuation(payload):
+                    return NOTHING_READ
+                lacks = self._parameter_sets.receive(payload, header.timestamp)
+                return Reading(bool(lacks) or h264.is_keyframe(payload), lacks=lacks)
             if self._mime == H265:
                 return Reading(h265.is_keyframe(packet[start:end]), None, described)
         except DecodeError:

@@ -1,7 +1,7 @@
 """One published track on its way in: facts about each packet, found once, and the fan-out to all who get it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
@@ -13,7 +13,7 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension, parse_audio_level
 from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
 from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
-from rtp.packet import RtpHeader, parse_header, payload_end
+from rtp.packet import RtpHeader, build_packet, parse_header, payload_end
 from rtp.payload.red import PRIMARY_HEADER_BYTES, enclose
 from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
 from rtp.sdp.codecs import Codec, MediaKind
@@ -66,14 +66,12 @@ class SourceStream:
     when its sender starts anew. NO_EPOCH: it never had the layer.
     """
 
-    def __init__(
-        self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int, new_reader: Callable[[], PayloadReader]
-    ) -> None:
+    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int, payloads: PayloadReader) -> None:
         self.ssrc = ssrc
         self.layer = layer
         self.reception = Reception(clock_rate)
         self._max_history = max_history
-        self._new_reader = new_reader
+        self.payloads = payloads
         self.keyframes = KeyframeRequests()
         self.meter = BitrateMeter()
         self.begin(NO_EPOCH)
@@ -83,7 +81,7 @@ class SourceStream:
         self.epoch = epoch
         self.gaps = GapCloser()
         self.nacks = NackGenerator()
-        self.payloads = self._new_reader()
+        self.payloads.restart()
         self.history: PacketHistory[PacketFacts] = PacketHistory(max_packets=self._max_history)
         """What was forwarded in this epoch, by the numbers that it was forwarded under."""
         self.forwarded: int | None = None
@@ -163,7 +161,8 @@ class Receiver:
     def add_stream(self, ssrc: Ssrc, rid: Rid | None) -> SourceStream:
         """Take packets of `ssrc` as the layer called `rid`, which it has from its first media on."""
         layer = self.layers.number(rid)
-        stream = self.streams[ssrc] = SourceStream(ssrc, layer, self.clock_rate, self._max_history, self._new_reader)
+        payloads = PayloadReader(self.codec, self._descriptor_id)
+        stream = self.streams[ssrc] = SourceStream(ssrc, layer, self.clock_rate, self._max_history, payloads)
         return stream
 
     def remove_stream(self, ssrc: Ssrc) -> None:
@@ -223,8 +222,10 @@ class Receiver:
             for_each_down_track(self.down_tracks, DownTrack.retarget)
         if starts and not is_late:
             stream.keyframes.received()
+        if read.lacks and not is_late:
+            sequence = self._supply(stream, header, read.lacks, now)
         # One that was overtaken is no entry: what overtook it could not be sent any more.
-        is_entry = not is_late and (starts or self.kind is MediaKind.AUDIO)
+        is_entry = not is_late and ((starts and not read.lacks) or self.kind is MediaKind.AUDIO)
         facts = PacketFacts(
             sequence,
             header.timestamp,
@@ -238,17 +239,38 @@ class Receiver:
             read.vp8,
             read.frame,
         )
-        stream.history.put(sequence, packet, facts)
-        self._fan_out.forward(packet, facts)
-        if self.formats:
-            self._convert(packet, facts)
+        self._forward(stream, packet, facts)
         if starts:  # a late one helps only those who get its stream already
             for down_track in self.down_tracks:
                 if down_track.row.epoch == stream.epoch:
                     down_track.keyframe_came()
 
-    def _new_reader(self) -> PayloadReader:
-        return PayloadReader(self.codec.mime, self.clock_rate, self._descriptor_id)
+    def _supply(self, stream: SourceStream, header: RtpHeader, payloads: Sequence[bytes], now: float) -> int:
+        """Forward what decoders need before the packet that came last, and return that one's number from now on."""
+        number = stream.gaps.insert(len(payloads))
+        is_entry = True
+        for payload in payloads:
+            packet = build_packet(
+                payload_type=header.payload_type,
+                sequence=header.sequence,
+                timestamp=header.timestamp,
+                ssrc=header.ssrc,
+                payload=payload,
+            )
+            at, end = len(packet) - len(payload), len(packet)
+            marker, epoch = False, stream.epoch
+            facts = PacketFacts(number, header.timestamp, marker, stream.layer, epoch, is_entry, at, end, now)
+            self._forward(stream, packet, facts)
+            number, is_entry = number + 1, False
+        stream.forwarded = number
+        return number
+
+    def _forward(self, stream: SourceStream, packet: bytes, facts: PacketFacts) -> None:
+        """Keep a packet for those who lose it, and send it to all who get its layer, in every format."""
+        stream.history.put(facts.sequence, packet, facts)
+        self._fan_out.forward(packet, facts)
+        if self.formats:
+            self._convert(packet, facts)
 
     def attach(self, down_track: DownTrack) -> None:
         """Send to `down_track` from now on."""

@@ -1,6 +1,7 @@
 """What is lost and sent again, other layers, other ids: everything that works on numbers that peers make up."""
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rtp.errors import DecodeError
@@ -15,6 +16,7 @@ from rtp.rtcp.nack import MAX_SEQUENCES, parse_generic_nack
 from rtp.units import Ssrc
 from sfu.media.forwarder import Sent
 from sfu.media.frames import FrameFacts
+from sfu.media.parameter_sets import MAX_BYTES, ParameterSets
 from sfu.media.resending import MAX_RESENDS, Resender, Run
 from sfu.media.speakers import AudioLevels
 from sfu.media.splicing import StreamSplicer
@@ -76,6 +78,25 @@ def _h264() -> list[bytes]:
 
 def _run_h264(data: bytes) -> None:
     is_keyframe(data)
+
+
+def _parameter_sets() -> list[bytes]:
+    # a timestamp and a length in front of each payload
+    packets = [
+        bytes((at // 8, len(payload[:99]))) + payload[:99] for at, payload in enumerate(_payloads("h264", every=1))
+    ]
+    return [b"".join(packets[at : at + 40]) for at in range(0, len(packets), 40)]
+
+
+def _run_parameter_sets(data: bytes) -> None:
+    sets, at = ParameterSets(), 0
+    while at + 1 < len(data):
+        payload = data[at + 2 : at + 2 + data[at + 1]]
+        with suppress(DecodeError):
+            supplied = sets.receive(payload, data[at])
+            assert sum(map(len, supplied)) <= MAX_BYTES
+            assert not supplied or not is_keyframe(payload)
+        at += 2 + data[at + 1]
 
 
 def _vp8() -> list[bytes]:
@@ -215,6 +236,7 @@ TARGETS = [
     Target("generic-nack", _nacks, _run_nack),
     Target("rtx", _rtx, _run_rtx),
     Target("h264", _h264, _run_h264),
+    Target("parameter-sets", _parameter_sets, _run_parameter_sets),
     Target("vp8-ids", _vp8, _run_vp8_ids),
     Target("nack-generator", _arrivals, _run_nack_generator),
     Target("resender", _arrivals, _run_resender),

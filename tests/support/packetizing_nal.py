@@ -1,13 +1,14 @@
 """Frames of NAL units as RTP payloads, and back: H.264 in packetization mode 1 (RFC 6184), and H.265 (RFC 7798)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.support.encodings import PAYLOAD_BYTES, EncodedFrame
 
 _FRAGMENT_STARTS: Final = 0x80
 _FRAGMENT_ENDS: Final = 0x40
+_PARAMETER_SETS: Final = frozenset({7, 8})  # of H.264
 _IMPORTANCE: Final = 0x60  # NRI of H.264; in H.265 the type, which an aggregation does not keep
 
 
@@ -128,3 +129,18 @@ H265_FORMAT: Final = NalFormat(
     parameter_sets=frozenset({32, 33}),
     idr_slices=frozenset({19, 20}),
 )
+
+
+class BareH264Packetizer:
+    """Sends parameter sets once, with the first frame that has them, as some hardware does."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    def __call__(self, frame: EncodedFrame) -> list[bytes]:
+        """Pack a frame, which has something in it besides."""
+        sets = [unit for unit in frame.units if H264_FORMAT.unit_type(unit) in _PARAMETER_SETS]
+        if not self._is_told:
+            self._is_told = bool(sets)
+            return H264_FORMAT.pack(frame)
+        return H264_FORMAT.pack(replace(frame, units=tuple(unit for unit in frame.units if unit not in sets)))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rtp.errors import DecodeError
 from rtp.packet import parse_header, payload_end
-from rtp.payload.h264 import is_keyframe
+from rtp.payload.h264 import begins_idr_picture, is_continuation, is_keyframe, whole_units
 from tests.rtp.wire import recorded_rtp
 
 SPS_UNIT = bytes.fromhex("6742c01f8c8d40")
@@ -35,6 +35,55 @@ def stap(*units: bytes) -> bytes:
 )
 def test_a_key_frame_is_where_a_sequence_parameter_set_starts(payload: bytes, is_key: bool) -> None:
     assert is_keyframe(payload) == is_key
+
+
+@pytest.mark.parametrize(
+    ("payload", "begins"),
+    [
+        (b"\x65\x88slice", True),
+        (b"\x65\x40slice", False),  # another slice of it
+        (b"\x7c\x85\x88slice", True),  # in fragments, the first
+        (b"\x7c\x85\x40slice", False),
+        (b"\x7c\x05\x88slice", False),
+        (b"\x7c\x85", False),
+        (stap(b"\x09\xf0", b"\x65\x88slice"), True),
+        (stap(SPS_UNIT, PPS_UNIT), False),
+        (b"\x41\x9aslice", False),
+        (b"", False),
+    ],
+)
+def test_an_idr_picture_begins_with_its_first_macroblock(payload: bytes, *, begins: bool) -> None:
+    assert begins_idr_picture(payload) == begins
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_one"),
+    [
+        (b"\x41\x9aslice", True),
+        (b"\x7c\x05slice", True),
+        (b"\x7c\x45slice", True),
+        (b"\x7c\x85slice", False),
+        (b"\x65\x88slice", False),
+        (stap(b"\x41\x9aslice"), False),
+        (SPS_UNIT, False),
+        (b"\x7c", False),
+        (b"", False),
+    ],
+)
+def test_most_payloads_go_on_with_what_was_begun(payload: bytes, *, is_one: bool) -> None:
+    assert is_continuation(payload) == is_one
+
+
+@pytest.mark.parametrize(
+    ("payload", "units"),
+    [
+        (SPS_UNIT, [SPS_UNIT]),
+        (stap(SPS_UNIT, PPS_UNIT), [SPS_UNIT, PPS_UNIT]),
+        (b"\x7c\x87" + SPS_UNIT[1:], []),
+    ],
+)
+def test_units_are_taken_out_of_payloads_that_hold_them_whole(payload: bytes, units: list[bytes]) -> None:
+    assert list(whole_units(payload)) == units
 
 
 @pytest.mark.parametrize("payload", ["", "7c", "78", "7800", "780000", "780002 67", "780001 68 00", "780001 68 0000"])

@@ -50,6 +50,20 @@ def test_what_is_missing_among_what_is_left_out_leaves_no_hole_and_is_never_sent
     assert [gaps.original(number) for number in (10, 11, 13)] == [10, 15, 17]
 
 
+def test_what_is_put_before_the_newest_comes_after_all_that_was_before_it() -> None:
+    gaps = GapCloser()
+    gaps.number(10)
+    gaps.drop(11)
+    assert gaps.number(13) == 12
+    assert gaps.insert(2) == 12
+    assert [gaps.number(sequence) for sequence in (13, 14)] == [14, 15]
+    assert gaps.number(12) == 11  # late
+    gaps.drop(15)
+    assert gaps.number(16) == 16
+    assert gaps.insert(1) == 16
+    assert [gaps.number(sequence) for sequence in (16, 14, 10)] == [17, 15, 10]
+
+
 def test_runs_too_long_ago_are_forgotten_and_one_long_run_counts_once() -> None:
     gaps = GapCloser()
     gaps.number(0)
@@ -65,16 +79,18 @@ def test_runs_too_long_ago_are_forgotten_and_one_long_run_counts_once() -> None:
 
 @given(
     st.integers(0, 0xFFFF),
-    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans(), st.booleans()), max_size=400),
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans(), st.booleans(), st.integers(0, 2)), max_size=400
+    ),
     st.randoms(use_true_random=False),
 )
 def test_no_number_is_given_twice_and_order_is_kept(first: int, steps: list, random: object) -> None:
-    """Whatever is lost, late or dropped: numbers rise with sequence numbers, and none is given twice."""
+    """Whatever is lost, late, dropped or put between: numbers rise with sequence numbers, and none is given twice."""
     gaps = GapCloser()
-    given_out: dict[int, int] = {}
+    given_out: dict[float, int] = {}
     late: list[int] = []
     sequence = first
-    for lost, delayed, is_dropped, with_missing in steps:
+    for lost, delayed, is_dropped, with_missing, inserted in steps:
         late += range(sequence + 1, sequence + 1 + lost)
         sequence += 1 + lost
         for each in [sequence, *(late.pop(random.randrange(len(late))) for _ in range(min(delayed, len(late))))]:
@@ -82,6 +98,10 @@ def test_no_number_is_given_twice_and_order_is_kept(first: int, steps: list, ran
                 gaps.drop(each, with_missing=with_missing)
             elif (number := gaps.number(each)) is not None:
                 given_out[each] = number
+                if inserted and each == sequence:
+                    number = gaps.insert(inserted)
+                    given_out |= {each - 1 + (at + 1) / 8: number + at for at in range(inserted)}
+                    given_out[each] = gaps.number(each)
     numbers = [given_out[each] for each in sorted(given_out)]
     assert numbers == sorted(set(numbers))
 

@@ -133,7 +133,7 @@ async def test_who_has_not_agreed_to_the_descriptor_does_not_get_it() -> None:
 @pytest.mark.parametrize(("mime", "is_read"), [("video/AV1", True), ("video/H264", False)])
 def test_the_descriptor_is_read_of_codecs_whose_layers_it_tells(mime: str, *, is_read: bool) -> None:
     packet = recording("av1")[0].packet
-    reading = PayloadReader(mime, 90_000, DESCRIPTOR_ID).read(packet, parse_header(packet), len(packet))
+    reading = PayloadReader(Codec(mime, 96, 90_000), DESCRIPTOR_ID).read(packet, parse_header(packet), len(packet))
     assert (reading.frame is not None) == is_read
 
 
