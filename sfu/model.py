@@ -137,9 +137,12 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     @property
     def is_dependent(self) -> bool:
         """Whether the participant is here for others: it keeps no room open and counts in no limit."""
-        if self.is_agent or self.kind == ParticipantKind.EGRESS:
-            return True
-        return self.video is not None and self.video.recorder
+        return self.is_agent or self.is_recorder
+
+    @property
+    def is_recorder(self) -> bool:
+        """Whether the participant records what happens, by its kind or by its grant: people are to know."""
+        return self.kind == ParticipantKind.EGRESS or (self.video is not None and self.video.recorder)
 
 
 SID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

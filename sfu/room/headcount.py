@@ -24,7 +24,7 @@ class Headcount:
             self.independent.add(participant.identity)
         if participant.is_publisher:
             self.publishers.add(participant.identity)
-        if participant.grant.recorder:
+        if participant.claims.is_recorder:
             self.recorders.add(participant.identity)
 
     def forget(self, identity: Identity) -> None:

@@ -256,7 +256,7 @@ class Room:
     def may_have(self, subscriber: Person, identity: Identity, track: TrackSid) -> bool:
         """Say whether the publisher of this identity lets somebody have a track; recorders need not be named."""
         publisher = self.participants.get(identity)
-        return subscriber.grant.recorder or (
+        return subscriber.claims.is_recorder or (
             publisher is not None and publisher.permissions.allow(subscriber.identity, subscriber.sid, track)
         )
 
@@ -335,8 +335,8 @@ class Room:
         assert self._nursery is not None, "there was place in it, so the room is open"
         self._nursery.start_soon(self._host, participant, participant.sid)
         self._vacancy.entered(is_dependent=participant.claims.is_dependent)
-        self.news.changed(participant)
-        if participant.grant.recorder:
+        self.news.changed(participant, knows=True)
+        if participant.claims.is_recorder:
             self._tell_room()  # at once: people are to know that they are recorded
 
     @contextmanager

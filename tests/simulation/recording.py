@@ -15,11 +15,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations, dropwhile, groupby, islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.json_format import MessageToDict
 
 from triforium.visitor import Visitor
+
+T = TypeVar("T")
 
 TRACES: Final = Path(__file__).parent.parent / "vectors" / "traces"
 
@@ -47,6 +49,8 @@ UNTIMELY: Final = {
 }
 """What is not compared in its place, and why."""
 
+_FILLER: Final = re.compile(r"(.)\1{7}…\((\d+) times\)")
+
 NEGOTIATION: Final = frozenset({"offer", "answer", "media_sections_requirement"})
 
 
@@ -62,6 +66,18 @@ class Message(NamedTuple):
 
     kind: str
     fields: Mapping[str, Any]
+
+
+def filled(value: T) -> T:
+    """Put the text in the place of what says how long it was."""
+    match value:
+        case str():
+            return _FILLER.sub(lambda match: match[1] * int(match[2]), value)
+        case dict():
+            return {name: filled(each) for name, each in value.items()}
+        case list():
+            return [filled(each) for each in value]
+    return value
 
 
 def recorded(name: str, client: str, direction: str, *, step: str | None = None) -> list[Message]:

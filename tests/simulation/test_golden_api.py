@@ -1,7 +1,6 @@
 """Every call of the server API that was recorded, made again: the same answers, but where the README says otherwise."""
 
 import json
-import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Final, NamedTuple
@@ -15,14 +14,13 @@ from livekit.protocol.room import DESCRIPTOR
 from tests.signaling.client import Answer
 from tests.simulation.back_end import ALL_GRANTS, BackEnd, api_token
 from tests.simulation.house import ROOM
-from tests.simulation.recording import TRACES
+from tests.simulation.recording import TRACES, filled
 from tests.simulation.test_api import open_api
 from triforium.visitor import Visitor
 
 SERVICE: Final = DESCRIPTOR.services_by_name["RoomService"]
 RECORDED_ROOM: Final = "s14-room-service"
 RECORDED_TRACK: Final = "TR_AMhMadZfaNa8wW"
-FILLER: Final = re.compile(r"(.)\1{7}…\((\d+) times\)")
 JSON, PROTOBUF = "application/json", "application/protobuf"
 
 NO_RESPONSE: Final = "twirp error unknown: no response from servers"
@@ -78,14 +76,7 @@ def request_body(path: str, body: object) -> bytes:
 
 def ours(value: object) -> object:
     """Put the house's room in the place of the recorded one, and the text in the place of what says how long it was."""
-    match value:
-        case str():
-            return FILLER.sub(lambda match: match[1] * int(match[2]), ROOM if value == RECORDED_ROOM else value)
-        case dict():
-            return {name: ours(each) for name, each in value.items()}
-        case list():
-            return [ours(each) for each in value]
-    return value
+    return json.loads(json.dumps(filled(value)).replace(f'"{RECORDED_ROOM}"', f'"{ROOM}"'))
 
 
 def expected_error(exchange: Exchange) -> tuple[int, str, str]:

@@ -1,8 +1,11 @@
 """How many people a room says that it has, of which sort: kept through all that can change it."""
 
+import trio
+
 from sfu.room.projections import room_info
 from tests.simulation.back_end import open_back_end
 from tests.simulation.house import ROOM, House, open_house, sent
+from triforium.testing import Link
 
 
 def counts(house: House, room: str = ROOM) -> tuple[int, int, bool]:
@@ -14,7 +17,7 @@ def counts(house: House, room: str = ROOM) -> tuple[int, int, bool]:
     assert said == (
         sum(not each.claims.is_dependent for each in people),
         sum(each.is_publisher for each in people),
-        any(each.grant.recorder for each in people),
+        any(each.claims.is_recorder for each in people),
     )
     return said
 
@@ -35,6 +38,16 @@ async def test_counts_follow_who_comes_publishes_records_and_goes(autojump_clock
             await agent.publish_audio()
             assert counts(house) == (2, 2, True)
         assert counts(house) == (1, 0, False)
+
+
+async def test_people_are_told_at_once_that_an_egress_records(autojump_clock) -> None:
+    async with open_house(link=Link()) as house, house.visitor("alice", single=True) as alice:
+        await alice.wait_connected()
+        begun_at = trio.current_time()
+        async with house.visitor("egress", single=True, claims={"kind": "egress"}):
+            await alice.wait_until(lambda: any(each.room.active_recording for each in sent(alice, "room_update")))
+            assert trio.current_time() - begun_at < 0.1
+            assert counts(house) == (1, 0, True)
 
 
 async def test_counts_follow_a_replaced_session_and_one_that_could_not_begin(autojump_clock) -> None:
