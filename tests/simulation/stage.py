@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Final
 
 import pytest
 import trio
 
-from tests.simulation.house import House, open_house
+from tests.simulation.house import HOME_LINK, HTTP, House, open_house
 from tests.simulation.recording import (
     NEGOTIATION,
     Message,
@@ -53,7 +54,12 @@ class Stage:
         dynacast: bool = False,
         grant: dict[str, object] | None = None,
         claims: dict[str, object] | None = None,
+        is_cut_off: bool = False,
     ) -> Visitor:
+        """Send somebody in, and wait until media can flow; unless that one `is_cut_off`, and no datagram arrives."""
+        host = self.house.new_host()
+        if is_cut_off:
+            self.house.network.set_link(host, HTTP[0], replace(HOME_LINK, loss=1.0))
         visitor = await self._visitors.enter_async_context(
             self.house.visitor(
                 identity,
@@ -64,9 +70,11 @@ class Stage:
                 dynacast=dynacast,
                 grant=grant,
                 claims=claims,
+                world=self.house.world(host),
             )
         )
-        await visitor.wait_connected()
+        if not is_cut_off:
+            await visitor.wait_connected()
         return visitor
 
     async def begin(self, *deeds: Callable[[], Awaitable[object]]) -> None:

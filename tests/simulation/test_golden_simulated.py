@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import pytest
 import trio
+from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.rtc import CandidateProtocol, SignalRequest, SimulateScenario
 
-from tests.simulation.house import open_house, sent
-from tests.simulation.stage import UNLIKE_FOR_OTHERS, Stage
+from tests.simulation.house import flows, open_house, sent
+from tests.simulation.recording import NEGOTIATION
+from tests.simulation.stage import UNLIKE_FOR_OTHERS, Stage, clients, layouts
 from triforium.visitor import Visitor
 
 PYTHON_TOO = {"migration", "node-failure", "server-leave", "signal-reconnect", "speaker", "force-tcp"}
@@ -123,3 +125,40 @@ async def test_simulated_trouble_is_told_as_recorded(autojump_clock, scenario, c
         stage.compare_from(bobs, bob, "bob", until=until, without=() if again is None else UNLIKE_FOR_OTHERS)
         if again is not None:
             stage.compare_newcomer(again, socket_after)
+
+
+AHEAD_OF_MEDIA = (*NEGOTIATION, "subscription_permission_update", "track ")
+"""A track is there as soon as it has been described; there, once its media can come."""
+
+UNLIKE_FOR_WHO_IS_CUT_OFF = ("track_subscribed", "answer")
+"""So somebody listens, too; and Python's client offers at once what it may publish, for it is told so at each join here."""
+
+
+@layouts
+@clients
+async def test_who_can_only_relay_finds_no_way_back_as_recorded(autojump_clock, client, layout) -> None:
+    async with open_house() as house, AsyncExitStack() as visitors:
+        stage = Stage(house, "s10-simulate-force-tls", client, layout, visitors)
+        bob = await stage.enter("bob")
+        alice = await stage.enter("alice", resumes=True)
+        await alice.publish_audio()
+        await trio.sleep(5)
+        alices, bobs = len(alice.messages), len(bob.messages)
+        alice.send(SignalRequest(simulate=SimulateScenario(switch_candidate_protocol=CandidateProtocol.TLS)))
+        await trio.sleep(0.1)
+        await alice.leave()
+        again = await stage.enter("alice", is_cut_off=True)
+        if not stage.is_rust:  # the other publishes again only once it is connected
+            await again.publish_audio()
+        await trio.sleep(8)
+        stage.compare_from(alices, alice, "alice", until="alice", without=UNLIKE_FOR_ALICE)
+        until = "bob" if stage.is_rust else "alice#2"
+        stage.compare_from(bobs, bob, "bob", until=until, without=() if stage.is_rust else AHEAD_OF_MEDIA)
+        stage.compare_from(0, again, "alice#2", until=until, without=UNLIKE_FOR_WHO_IS_CUT_OFF)
+
+        # No recording goes on from here. In this release no client is sent to TLS, and what was wished once binds nobody.
+        await trio.sleep(70)
+        assert again.left is None
+        assert house.participant("alice").state == ParticipantInfo.JOINED
+        back = await stage.enter("alice")
+        await bob.wait_until(flows(bob, (await back.publish_audio()).sid))
