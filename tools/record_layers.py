@@ -21,7 +21,8 @@ from rtp.extensions import find_extension
 from rtp.packet import RtpHeader, parse_header, payload_end
 from rtp.payload.dependency_descriptor import parse_dependency_descriptor
 from rtp.serial import unwrap
-from sfu.media.receiver import Receiver, SourceStream
+from sfu.media.receiver import Receiver
+from sfu.media.source_stream import SourceStream
 from tests.e2e.pages import Browser, open_browser
 from triforium.app import serve
 from triforium.config import Config, RtcConfig

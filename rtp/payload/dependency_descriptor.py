@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from rtp.errors import DecodeError
+from rtp.payload.bits import Bits
 
 MAX_TEMPLATES: Final = 64
 MAX_SPATIAL_ID: Final = 3
@@ -145,7 +146,7 @@ def parse_dependency_descriptor(data: bytes, structure: Structure | None) -> Dep
             active_targets=None,
             mask_at=mask_at,
         )
-    reader = _Bits(data, _MANDATORY_BITS)
+    reader = Bits(data, _MANDATORY_BITS)
     attached, has_mask, has_indications, has_diffs, has_chains = (reader.read(1) for _ in range(_FLAG_BITS))
     if attached:
         structure = _read_structure(reader)
@@ -173,29 +174,6 @@ def parse_dependency_descriptor(data: bytes, structure: Structure | None) -> Dep
     )
 
 
-class _Bits:
-    """Reads bits from the front of some bytes; past their end it raises DecodeError."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self.at = at
-        self._value = int.from_bytes(data)
-        self._size = len(data) * 8
-
-    def read(self, count: int) -> int:
-        end = self.at + count
-        if end > self._size:
-            raise DecodeError("dependency descriptor cut short")
-        self.at = end
-        return self._value >> (self._size - end) & ((1 << count) - 1)
-
-    def read_below(self, limit: int) -> int:
-        """Read a number below `limit`: ns(n) of the AV1 specification, §4.10.7."""
-        width = limit.bit_length()
-        short = (1 << width) - limit
-        value = self.read(width - 1)
-        return value if value < short else (value << 1 | self.read(1)) - short
-
-
 def _template(structure: Structure | None, template_id: int) -> Template:
     if structure is None:
         raise DecodeError("a dependency descriptor without a structure to read it by")
@@ -205,7 +183,7 @@ def _template(structure: Structure | None, template_id: int) -> Template:
     return structure.templates[at]
 
 
-def _read_structure(reader: _Bits) -> Structure:
+def _read_structure(reader: Bits) -> Structure:
     offset, targets = reader.read(6), reader.read(5) + 1
     templates = _read_layers(reader)
     for each in templates:
@@ -226,7 +204,7 @@ def _read_structure(reader: _Bits) -> Structure:
     return Structure(offset, targets, tuple(templates), chains, resolutions)
 
 
-def _read_layers(reader: _Bits) -> list[Template]:
+def _read_layers(reader: Bits) -> list[Template]:
     spatial = temporal = 0
     templates: list[Template] = []
     while True:
@@ -244,7 +222,7 @@ def _read_layers(reader: _Bits) -> list[Template]:
             raise DecodeError(f"a template of spatial layer {spatial} and temporal layer {temporal}")
 
 
-def _read_custom_diffs(reader: _Bits) -> tuple[int, ...]:
+def _read_custom_diffs(reader: Bits) -> tuple[int, ...]:
     diffs = []
     while size := reader.read(2):
         diffs.append(reader.read(4 * size) + 1)

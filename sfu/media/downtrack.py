@@ -243,6 +243,12 @@ class DownTrack:
         self.retarget()
         self._demand_changed()
 
+    def layers_measured(self, numbers: Mapping[int, int]) -> None:
+        """Look anew at what to send: the source knows more of its layers' sizes, and calls them by these numbers now."""
+        if self._layer is not None:
+            self._layer = numbers.get(self._layer, self._layer)
+        self.set_wish(self._wish)
+
     def demand(self, now: float) -> Demand | None:
         """Return what of it could be sent, if only there were bandwidth; None: nothing.
 

@@ -1,6 +1,7 @@
 """The simulcast layers of one published track: what they are called, how big they are, and which of them live."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from string import digits
 from typing import Final
 
@@ -25,15 +26,20 @@ def numbered(rids: Sequence[Rid]) -> dict[Rid, int]:
     """
     if all(rid in RID_LAYERS for rid in rids):
         return {rid: RID_LAYERS[rid] for rid in rids}
-    if all(len(rid) == 1 and rid in digits for rid in rids):
+    if _are_digits(rids):
         rids = sorted(rids, reverse=True)
     return {rid: at for at, rid in enumerate(rids)}
+
+
+def _are_digits(rids: Sequence[Rid]) -> bool:
+    return all(len(rid) == 1 and rid in digits for rid in rids)
 
 
 class TrackLayers:
     """The layers of one track, lowest first, by number. A track of one encoding has one, which always lives.
 
-    `live` are those that can be sent. `is_settling`: more of them may still be starting.
+    `live` are those that can be sent. `is_settling`: more of them may still be starting. `are_measured`: their publisher
+    does not say how large they are.
     """
 
     def __init__(
@@ -42,7 +48,9 @@ class TrackLayers:
         """Take the names of the encodings, and their announced sizes (width, height) from low to high, if known."""
         self._by_name = numbered(rids)
         numbers = sorted(self._by_name.values()) or [0]
+        self._has_order = _are_digits(rids) or all(rid in RID_LAYERS for rid in rids)
         known = sizes if len(sizes) == len(numbers) else [(0, 0)] * len(numbers)
+        self.are_measured = len(numbers) > 1 and not all(map(all, known))
         self.published = tuple(
             PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
             for number, (width, height) in zip(numbers, known, strict=True)
@@ -78,6 +86,28 @@ class TrackLayers:
             PublishedLayer(number, Quality(min(number, Quality.HIGH)), width, height)
             for number, (width, height) in enumerate(known if spatial > 1 else ())
         )
+
+    def measure(self, layer: int, size: tuple[int, int]) -> Mapping[int, int] | None:
+        """Note the size (width, height) of a layer's picture. Return the numbers of layers by those before; None: no news.
+
+        They change where names tell no order, and it is not that of the sizes.
+        """
+        published = {each.layer: each for each in self.published}
+        if layer not in published or (published[layer].width, published[layer].height) == size:
+            return None
+        published[layer] = replace(published[layer], width=size[0], height=size[1])
+        measured = [each for each in published.values() if each.width]
+        if not self._has_order:
+            measured.sort(key=lambda each: (each.width * each.height, each.layer))
+        numbers = {number: number for number in published}
+        numbers |= zip((each.layer for each in measured), sorted(each.layer for each in measured), strict=True)
+        self._renumber(numbers)
+        renumbered = (
+            replace(each, layer=number, quality=Quality(min(number, Quality.HIGH)))
+            for each, number in ((published[before], number) for before, number in numbers.items())
+        )
+        self.published = tuple(sorted(renumbered, key=lambda each: each.layer))
+        return numbers
 
     def receive_packet(self, layer: int, now: float) -> bool:
         """Count a packet of media. Return whether to look anew at what everybody is sent."""
@@ -140,3 +170,10 @@ class TrackLayers:
             self.is_settling = False
             has_changed = True
         return has_changed
+
+    def _renumber(self, numbers: Mapping[int, int]) -> None:
+        self._by_name = {rid: numbers[number] for rid, number in self._by_name.items()}
+        self._seen = frozenset(numbers.get(layer, layer) for layer in self._seen)
+        if self._liveness is not None:
+            self._liveness.renumber(numbers)
+            self.live = self._liveness.live

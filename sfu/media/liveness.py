@@ -1,5 +1,6 @@
 """Which simulcast layers live: publishers stop and start layers without a word, as their uplink allows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,12 @@ class TrackLiveness:
         self._cycle_ends = None
         self._heard.clear()
         self._good_cycles.clear()
+
+    def renumber(self, numbers: Mapping[int, int]) -> None:
+        """Call layers by other numbers, which are given by those of before."""
+        self.live = frozenset(numbers.get(layer, layer) for layer in self.live)
+        self._heard = {numbers.get(layer, layer) for layer in self._heard}
+        self._good_cycles = {numbers.get(layer, layer): cycles for layer, cycles in self._good_cycles.items()}
 
     def next_timeout(self) -> float | None:
         """Say when the running cycle ends."""

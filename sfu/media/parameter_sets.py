@@ -23,6 +23,11 @@ class ParameterSets:
         for unit in known:
             self._note(unit, None)
 
+    @property
+    def of_sequence(self) -> bytes | None:
+        """The sequence parameter set, of several the first."""
+        return self._units[0] if self._units else None
+
     def receive(self, payload: bytes, timestamp: int) -> tuple[bytes, ...]:
         """Take one packet's payload, and return the units to send before it: none, but before a bare IDR picture.
 

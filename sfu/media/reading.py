@@ -7,6 +7,7 @@ from rtp.errors import DecodeError
 from rtp.extensions import find_extension
 from rtp.packet import RtpHeader
 from rtp.payload import av1, h264, h265, vp8
+from rtp.payload.h264_sps import parse_picture_size
 from rtp.sdp.codecs import AV1, DESCRIBED, H264, H265, VP9, Codec, sprop_parameter_sets
 from sfu.media.fanout import MAX_PAYLOAD_BYTES
 from sfu.media.frame_rate import FrameRate
@@ -90,6 +91,22 @@ class PayloadReader:
         except DecodeError:
             return Reading(is_malformed=True)
         return NOTHING_READ
+
+    def picture_size(self, payload: bytes) -> tuple[int, int] | None:
+        """Return width and height, in pixels, of the picture that begins in a payload where a decoder can start.
+
+        None: that is not told. Of several spatial layers it is the highest that counts.
+        """
+        try:
+            if self._mime == VP8:
+                return vp8.parse_keyframe_dimensions(payload, vp8.parse_vp8(payload))
+            if self._mime == H264:
+                unit = self._parameter_sets.of_sequence
+                return None if unit is None else parse_picture_size(unit)
+        except DecodeError:
+            return None
+        sizes = self.frames.scalability.sizes
+        return sizes[-1] if sizes else None
 
     def take_news(self, timestamp: int, *, is_late: bool) -> bool:
         """Return whether layers or frame rate are others than at the last time, after a packet with this timestamp."""

@@ -1,7 +1,7 @@
 """One published track on its way in: facts about each packet, found once, and the fan-out to all who get it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count
@@ -11,21 +11,19 @@ import trio
 
 from rtp.errors import DecodeError
 from rtp.extensions import find_extension, parse_audio_level
-from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS, PacketHistory
-from rtp.nack import KeyframeNeeded, NackGenerator, NackOutput, NackStatistics, Request
-from rtp.packet import RtpHeader, build_packet, parse_header, payload_end
+from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS
+from rtp.nack import KeyframeNeeded, NackOutput, NackStatistics, Request
+from rtp.packet import RtpHeader, parse_header, payload_end
 from rtp.payload.red import PRIMARY_HEADER_BYTES, enclose
-from rtp.reception import MAX_DROPOUT, Arrival, Reception, ReceptionStatistics, SenderClock, Verdict
+from rtp.reception import MAX_DROPOUT, Arrival, ReceptionStatistics, SenderClock, Verdict
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Rid, Ssrc
-from sfu.media.bitrates import BitrateMeter
 from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
-from sfu.media.forwarder import GapCloser
-from sfu.media.keyframes import KeyframeRequests
 from sfu.media.layers import TrackLayers
 from sfu.media.quality import Counts
 from sfu.media.reading import NOTHING_READ, PayloadReader
+from sfu.media.source_stream import SourceStream
 from sfu.media.speakers import AudioLevels
 from sfu.media.totals import Totals
 
@@ -57,35 +55,6 @@ class Format(Protocol):
 
     def forward(self, packet: bytes, facts: PacketFacts) -> None:
         """Send what a packet is in that format. Raises DecodeError."""
-
-
-class SourceStream:
-    """One SSRC of a published track: one simulcast layer, or all there is.
-
-    `epoch` changes whenever what follows has to be spliced to what went before: when the SSRC takes its layer over, and
-    when its sender starts anew. NO_EPOCH: it never had the layer.
-    """
-
-    def __init__(self, ssrc: Ssrc, layer: int, clock_rate: int, max_history: int, payloads: PayloadReader) -> None:
-        self.ssrc = ssrc
-        self.layer = layer
-        self.reception = Reception(clock_rate)
-        self._max_history = max_history
-        self.payloads = payloads
-        self.keyframes = KeyframeRequests()
-        self.meter = BitrateMeter()
-        self.begin(NO_EPOCH)
-
-    def begin(self, epoch: int) -> None:
-        """Number what follows anew, under this name."""
-        self.epoch = epoch
-        self.gaps = GapCloser()
-        self.nacks = NackGenerator()
-        self.payloads.restart()
-        self.history: PacketHistory[PacketFacts] = PacketHistory(max_packets=self._max_history)
-        """What was forwarded in this epoch, by the numbers that it was forwarded under."""
-        self.forwarded: int | None = None
-        """The highest number in this epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +139,7 @@ class Receiver:
         stream = self.streams.pop(ssrc, None)
         if stream is None:
             return
-        self._gone += _totals(stream)
+        self._gone += stream.totals()
         if self._active.get(stream.layer) is not stream:
             return
         del self._active[stream.layer]
@@ -222,8 +191,12 @@ class Receiver:
             for_each_down_track(self.down_tracks, DownTrack.retarget)
         if starts and not is_late:
             stream.keyframes.received()
+            if self.layers.are_measured:
+                self._measure(stream, packet[header.size : end])
         if read.lacks and not is_late:
-            sequence = self._supply(stream, header, read.lacks, now)
+            for supplied in stream.put_before(header, read.lacks, now):
+                self._forward(stream, *supplied)
+            sequence += len(read.lacks)
         # One that was overtaken is no entry: what overtook it could not be sent any more.
         is_entry = not is_late and ((starts and not read.lacks) or self.kind is MediaKind.AUDIO)
         facts = PacketFacts(
@@ -245,25 +218,16 @@ class Receiver:
                 if down_track.row.epoch == stream.epoch:
                     down_track.keyframe_came()
 
-    def _supply(self, stream: SourceStream, header: RtpHeader, payloads: Sequence[bytes], now: float) -> int:
-        """Forward what decoders need before the packet that came last, and return that one's number from now on."""
-        number = stream.gaps.insert(len(payloads))
-        is_entry = True
-        for payload in payloads:
-            packet = build_packet(
-                payload_type=header.payload_type,
-                sequence=header.sequence,
-                timestamp=header.timestamp,
-                ssrc=header.ssrc,
-                payload=payload,
-            )
-            at, end = len(packet) - len(payload), len(packet)
-            marker, epoch = False, stream.epoch
-            facts = PacketFacts(number, header.timestamp, marker, stream.layer, epoch, is_entry, at, end, now)
-            self._forward(stream, packet, facts)
-            number, is_entry = number + 1, False
-        stream.forwarded = number
-        return number
+    def _measure(self, stream: SourceStream, payload: bytes) -> None:
+        """Note how large a layer's pictures are, and have layers in the order of that, where nothing else tells it."""
+        size = stream.payloads.picture_size(payload)
+        numbers = None if size is None else self.layers.measure(stream.layer, size)
+        if numbers is None:
+            return
+        for each in self.streams.values():
+            each.layer = numbers.get(each.layer, each.layer)
+        self._active = {numbers.get(layer, layer): each for layer, each in self._active.items()}
+        for_each_down_track(self.down_tracks, lambda down_track: down_track.layers_measured(numbers))
 
     def _forward(self, stream: SourceStream, packet: bytes, facts: PacketFacts) -> None:
         """Keep a packet for those who lose it, and send it to all who get its layer, in every format."""
@@ -302,7 +266,7 @@ class Receiver:
         """Return what each layer that comes in costs to send on, in bit/s, where that is known."""
         bitrates: dict[int, int] = {}
         for layer, stream in self._active.items():
-            totals = _totals(stream)
+            totals = stream.totals()
             if (bitrate := stream.meter.sample(totals.packets, totals.octets, now)) is not None:
                 bitrates[layer] = bitrate
         return bitrates
@@ -339,7 +303,7 @@ class Receiver:
 
     def totals(self) -> Totals:
         """Return what came in, on all SSRCs that there ever were."""
-        return sum(map(_totals, self.streams.values()), self._gone)
+        return sum((stream.totals() for stream in self.streams.values()), self._gone)
 
     def counts(self, allowed: int) -> Counts:
         """Return what came, and did not come, of a publisher that is to send qualities up to `allowed`."""
@@ -459,8 +423,3 @@ class Receiver:
                 case _:
                     assert_never(output)
         return wanted
-
-
-def _totals(stream: SourceStream) -> Totals:
-    reception = stream.reception.statistics()
-    return Totals(reception.packets, reception.octets, reception.lost)

@@ -25,7 +25,8 @@ from rtp.timers import earliest, is_due
 from rtp.units import Mid, Rid, Ssrc
 from sfu.media.bandwidth import BandwidthController, BandwidthStatistics
 from sfu.media.downtrack import DownTrack
-from sfu.media.receiver import Receiver, SourceStream
+from sfu.media.receiver import Receiver
+from sfu.media.source_stream import SourceStream
 from sfu.settings import CongestionSettings
 from sfu.transport.connection import PeerConnection
 

@@ -1,6 +1,7 @@
 """Codec regression: once somebody needs a track's backup codec, everybody who can gets that, and the first one ends.
 
-Else its publisher would have to encode and send the track twice. It says by the track's policy whether it minds.
+Else its publisher would have to encode and send the track twice. It says by the track's policy whether it minds. That
+is for as long as the backup comes, even if who needed it has left, as with LiveKit's server: the next one may need it.
 """
 
 from typing import Final

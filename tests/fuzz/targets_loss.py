@@ -9,6 +9,7 @@ from rtp.history import PacketHistory
 from rtp.nack import MAX_MISSING, KeyframeNeeded, NackGenerator, NackOutput, Request
 from rtp.packet import parse_header
 from rtp.payload.h264 import is_keyframe
+from rtp.payload.h264_sps import parse_picture_size
 from rtp.payload.rtx import parse_retransmission
 from rtp.payload.vp8 import parse_vp8
 from rtp.reception import SenderClock
@@ -78,6 +79,20 @@ def _h264() -> list[bytes]:
 
 def _run_h264(data: bytes) -> None:
     is_keyframe(data)
+
+
+def _h264_sps() -> list[bytes]:
+    return [
+        *(payload[3:40] for payload in _payloads("h264", every=1) if is_keyframe(payload)),
+        bytes.fromhex("67640028acd94078044fdc20000003002000000783e2c5b2c0"),
+        bytes.fromhex("67f4001e919b281485fc7c4420000003002000000781e2c5b2c0"),
+    ]
+
+
+def _run_h264_sps(data: bytes) -> None:
+    width, height = parse_picture_size(data)
+    assert 0 < width < 1 << 16
+    assert 0 < height < 1 << 16
 
 
 def _parameter_sets() -> list[bytes]:
@@ -236,6 +251,7 @@ TARGETS = [
     Target("generic-nack", _nacks, _run_nack),
     Target("rtx", _rtx, _run_rtx),
     Target("h264", _h264, _run_h264),
+    Target("h264-sps", _h264_sps, _run_h264_sps),
     Target("parameter-sets", _parameter_sets, _run_parameter_sets),
     Target("vp8-ids", _vp8, _run_vp8_ids),
     Target("nack-generator", _arrivals, _run_nack_generator),

@@ -10,6 +10,7 @@ import trio
 from livekit.protocol.models import HIGH, LOW, ParticipantInfo, TrackSource, VideoQuality
 
 from rtp.ice.candidates import IceCredentials
+from rtp.sdp.codecs import MediaKind
 from rtp.sdp.fragment import Fragment, parse_fragment
 from rtp.units import Mid, Rid
 from sfu.errors import CloseReason
@@ -17,10 +18,12 @@ from tests.rtp.sdp.peers import recorded
 from tests.signaling.client import Answer, HttpClient
 from tests.simulation.house import HTTP, House, flows, open_house, wait_until
 from tests.simulation.test_api import open_api
+from tests.support.judging import TrackJudge
+from tests.support.packetizing import KINDS, EncodedSource
 from triforium.config import RoomConfig
-from triforium.visitor import JoinRefusedError, Visitor, open_whip
+from triforium.visitor import JoinRefusedError, ReceivedPacket, ReceivedTrack, Visitor, open_whip
 from triforium.visitor.plan import MediaPlan
-from triforium.visitor.simulcast import sample_layers
+from triforium.visitor.simulcast import Layer, sample_layers
 
 OFFER = recorded("whip.chromium.client-offer")
 PATCH = {"Content-Type": "application/trickle-ice-sdpfrag"}
@@ -84,6 +87,40 @@ async def test_simulcast_layers_are_chosen_among(autojump_clock, rids) -> None:
             announced = {layer.quality: layer.rid for layer in publication.info.layers}
             assert (announced[LOW], announced[HIGH], publication.info.simulcast) == (rids[0], rids[-1], True)
             assert down_track.source.layers.name(0) == rids[0]
+
+
+async def test_layers_whose_names_say_nothing_are_told_apart_by_their_size(autojump_clock) -> None:
+    kind = KINDS["vp8"]
+    judge = TrackJudge(kind.mime)
+
+    def watch(track: ReceivedTrack, packet: ReceivedPacket) -> None:
+        if track.kind is MediaKind.VIDEO:
+            judge.receive(packet)
+
+    async with open_house() as house, house.visitor("bob", single=True, watch=watch) as bob:
+        world = house.world()
+        layers = [
+            Layer(
+                rid=Rid(rid),
+                width=0,
+                height=0,
+                bitrate_bps=0,
+                media=EncodedSource(kind.mime, at, kind.new_packetizer(world.random)),
+            )
+            for at, rid in enumerate(("low", "mid", "high"))
+        ]
+        async with open_whip(world, HTTP, house.token("camera"), layers=layers[::-1]):
+            sid = (await wait_published(bob))[TrackSource.CAMERA]
+            for quality in (VideoQuality.HIGH, VideoQuality.LOW, VideoQuality.MEDIUM, VideoQuality.HIGH):
+                bob.set_track(sid, quality=quality)
+                await wait_until(lambda quality=quality: judge.layer == quality)
+                await trio.sleep(1)
+            bob.set_track(sid, width=128, height=96)
+            await wait_until(lambda: judge.layer == 1)
+            published = house.participant("camera").publisher.publications[sid].media.receiver.layers
+            assert [published.name(each.layer) for each in published.published] == ["low", "mid", "high"]
+    assert judge.faults == []
+    assert judge.layers[-5:] == [2, 0, 1, 2, 1]
 
 
 async def test_an_ice_restart_finds_the_way_from_another_address(autojump_clock) -> None:

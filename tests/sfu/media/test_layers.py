@@ -366,6 +366,35 @@ def test_layers_are_told_by_their_names_and_measured_in_order(
     assert list(TrackLayers(tuple(map(Rid, rids)), sizes).published) == published
 
 
+def test_sizes_that_were_not_announced_are_measured_and_order_names_that_say_nothing() -> None:
+    layers = TrackLayers(tuple(map(Rid, "hml")))
+    for number in (0, 2):
+        layers.receive_packet(number, 1.0)
+    assert layers.are_measured
+    assert layers.measure(0, SIZES[2]) == {0: 0, 1: 1, 2: 2}
+    assert layers.measure(0, SIZES[2]) is None
+    assert layers.measure(2, SIZES[0]) == {0: 2, 1: 1, 2: 0}
+    assert [layers.name(each.layer) for each in layers.published] == ["l", "m", "h"]
+    assert layers.live == {0, 2}
+    assert layers.measure(1, SIZES[1]) == {0: 0, 1: 1, 2: 2}
+    assert list(layers.published) == [PublishedLayer(at, Quality(at), *size) for at, size in enumerate(SIZES)]
+    assert [layers.number(Rid(rid)) for rid in "lmh"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("rids", ["qhf", "210"])
+def test_names_that_tell_of_an_order_are_right_whatever_is_measured(rids: str) -> None:
+    layers = TrackLayers(tuple(map(Rid, rids)))
+    assert layers.measure(2, SIZES[0]) == layers.measure(0, SIZES[2]) == {0: 0, 1: 1, 2: 2}
+    assert [layers.name(each.layer) for each in layers.published] == list(rids)
+    assert layers.published[2].width == SIZES[0][0]
+
+
+def test_what_was_announced_is_not_measured() -> None:
+    assert not TrackLayers(tuple(map(Rid, "hml")), SIZES).are_measured
+    assert not TrackLayers().are_measured
+    assert TrackLayers(tuple(map(Rid, "hml")), [(0, 0)] * 3).are_measured
+
+
 @pytest.mark.parametrize(
     ("rids", "lowest_first"),
     [
