@@ -35,7 +35,7 @@ FIRST_INTERVAL_SECONDS: Final = 1.5
 """To the next probe after one that failed, and after congestion."""
 
 INTERVAL_FACTOR: Final = 1.5
-"""How much longer it is each time, while one trouble follows the other."""
+"""How much longer it is each time, while one trouble follows the other with no success between."""
 
 CALM_SECONDS: Final = 15.0
 """Without trouble for so long, the next interval is the first again."""
@@ -146,6 +146,7 @@ class Prober:
         elif bitrate is not None and (bitrate >= self._wanted or OVERAGE * bitrate >= probe.bitrate_bps):
             self._probe = None
             self._successes += 1
+            self._interval = FIRST_INTERVAL_SECONDS
 
     def _back_off(self, now: float) -> None:
         self._probe = None

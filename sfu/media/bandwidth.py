@@ -33,6 +33,10 @@ STABLE_SECONDS: Final = 1.0
 DEFICIENT_SECONDS: Final = 0.2
 """The same while somebody lacks something."""
 
+REMOTE_REPAIR: Final = 1.5
+"""How many times the subscriber's own estimate is sent, repairs included: whether it asks for them again tells whether
+the estimate is too high (`RemoteEstimator`), so they must not wait long."""
+
 
 @dataclass(frozen=True, slots=True)
 class BandwidthStatistics:
@@ -114,13 +118,15 @@ class BandwidthController:
         if remote is not None and remote.receive_remb(bitrate_bps, now):
             self._estimate_changed(now)
 
-    def receive_nack(self, down_track: DownTrack, sequences: Sequence[int], now: float) -> None:
-        """Have sent again what the subscriber misses, 16-bit numbers: at once, or of video as fast as can be carried.
+    def receive_losses(self, down_track: DownTrack, expected: int, share: float, now: float) -> None:
+        """Take the subscriber's report on one stream: what share of `expected` packets was lost."""
+        remote = self._remote
+        if remote is not None and down_track.limiter is self and remote.receive_losses(expected, share, now):
+            self._estimate_changed(now)
 
-        Who gives no feedback of its own on what arrives is judged by what it asks for again (`RemoteEstimator`): that
-        has to be answered at once.
-        """
-        if down_track.limiter is self and self._budget_bps is not None and self._remote is None:
+    def receive_nack(self, down_track: DownTrack, sequences: Sequence[int], now: float) -> None:
+        """Have sent again what the subscriber misses, 16-bit numbers: at once, or of video as fast as can be carried."""
+        if down_track.limiter is self and self._budget_bps is not None:
             self._pacer.add(((down_track, sequence) for sequence in sequences), now)
             self._repair(now)
             self._changed()
@@ -179,7 +185,7 @@ class BandwidthController:
         ]
         estimate = self._estimate
         budget = self._budget_bps = estimate.bitrate_bps
-        self._pacer.limit(budget)
+        self._pacer.limit(budget if budget is None or self._remote is None else int(REMOTE_REPAIR * budget))
         was_starved = [down_track.is_starved for down_track, _ in demands]
         if budget is None:
             for down_track, _ in demands:

@@ -396,12 +396,13 @@ class DownTrack:
             find=self.source.find if self._allowance is None else self._find_current,
         )
 
-    def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> None:
-        """Note what the subscriber says of what it got."""
-        self._report = report
+    def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> int:
+        """Note what the subscriber says of what it got. Return of how many packets its `fraction_lost` speaks."""
+        before, self._report = self._report, report
         self.reports += 1
         if round_trip_seconds is not None:
             self._round_trip = round_trip_seconds
+        return 0 if before is None else max(0, report.highest_sequence - before.highest_sequence)
 
     def counts(self) -> Counts | None:
         """Return what the subscriber says of what it got; None before its first report."""

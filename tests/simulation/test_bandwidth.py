@@ -68,9 +68,10 @@ async def test_loss_by_chance_is_no_reason_to_send_less(autojump_clock, loss, se
     assert outcome.frozen(0, 32) <= 0.5
 
 
+@pytest.mark.parametrize("feedback", [BandwidthFeedback.TRANSPORT_CC, BandwidthFeedback.REMB])
 @pytest.mark.parametrize(("rate", "layer"), [(2_000_000, 2), (900_000, 1), (300_000, 0)])
-async def test_a_steady_link_gets_the_best_layer_that_fits(autojump_clock, rate, layer) -> None:
-    outcome = await run_phases([Phase(30, bottleneck(rate))], feedback=BandwidthFeedback.TRANSPORT_CC)
+async def test_a_steady_link_gets_the_best_layer_that_fits(autojump_clock, rate, layer, feedback) -> None:
+    outcome = await run_phases([Phase(36, bottleneck(rate))], feedback=feedback)
     assert outcome.samples[-1].layer == layer
     assert outcome.changes(5) <= 3
 
@@ -80,6 +81,12 @@ async def test_who_only_estimates_is_followed_too(autojump_clock) -> None:
     assert outcome.fell_below(SLOW, DROP_AT) <= 3
     assert outcome.frozen(DROP_AT, RISE_AT) <= 2
     assert outcome.layers_from(DROP_AT + 4, RISE_AT) == [0]
+
+
+async def test_a_queue_too_short_to_be_seen_in_estimates_is_found_by_its_losses(autojump_clock) -> None:
+    outcome = await drop_and_rise(0.05, feedback=BandwidthFeedback.REMB)
+    assert outcome.fell_below(SLOW, DROP_AT) <= 5
+    assert outcome.reached(2, RISE_AT) <= 15
 
 
 async def test_who_only_estimates_is_back_soon_after_others_have_shared_the_link(autojump_clock) -> None:

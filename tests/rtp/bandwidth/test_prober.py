@@ -88,3 +88,18 @@ def test_one_trouble_after_the_other_makes_probes_rarer() -> None:
         waits.append((prober.next_timeout() or 0) - at)
     assert waits == [*sorted(waits[:5]), FIRST_INTERVAL_SECONDS]
     assert waits[4] == MAX_INTERVAL_SECONDS
+
+
+def test_after_a_success_the_next_trouble_is_the_first_again() -> None:
+    prober = Prober()
+    prober.want(1_700_000, 0)
+    prober.receive_estimate(Estimate(300_000), 0)
+    padding(prober, 20, media_bps=200_000)
+    assert prober.statistics().probes < 6
+    now = prober.next_timeout()
+    assert now is not None
+    padding(prober, now + PROBE_SECONDS, media_bps=200_000, now=now)
+    prober.receive_estimate(Estimate(500_000), now + 0.5)
+    prober.receive_estimate(Estimate(500_000, is_congested=True), now + 0.6)
+    prober.receive_estimate(Estimate(500_000), now + 0.7)
+    assert prober.next_timeout() == now + 0.6 + FIRST_INTERVAL_SECONDS

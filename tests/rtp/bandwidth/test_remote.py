@@ -112,6 +112,74 @@ def test_many_packets_that_are_asked_for_again_are_a_complaint() -> None:
     assert 900 * KBPS <= bitrate <= 950 * KBPS
 
 
+def limited(bitrate: int) -> Conversation:
+    """Return a conversation whose path is known to carry so much, for longer than is looked back."""
+    call = Conversation()
+    call.play(2 * bitrate, growing(2 * bitrate, 2))
+    call.play(2 * bitrate, [bitrate])
+    assert call.play(int(0.8 * bitrate), growing(bitrate, 4)) == Estimate(bitrate)
+    return call
+
+
+def test_a_burst_that_arrives_whole_is_no_limit() -> None:
+    call = limited(600 * KBPS)
+    call.play(150 * KBPS, growing(700 * KBPS, 2))
+    call.play(600 * KBPS, [300 * KBPS])  # a key frame: of what was sent before it, all has arrived
+    assert call.play(500 * KBPS, growing(310 * KBPS, 2)) == Estimate(600 * KBPS)
+
+
+def test_a_probe_that_fails_leaves_what_was_known_before() -> None:
+    call = limited(600 * KBPS)
+    call.play(1_200 * KBPS, [800 * KBPS] * 3)
+    assert call.play(1_200 * KBPS, [450 * KBPS]) == Estimate(600 * KBPS, is_congested=True)
+    assert call.play(400 * KBPS, growing(460 * KBPS, 4)) == Estimate(600 * KBPS)
+
+
+def test_what_was_known_is_given_up_if_the_complaints_go_on() -> None:
+    call = limited(600 * KBPS)
+    call.play(1_200 * KBPS, [800 * KBPS] * 3)
+    assert call.play(1_200 * KBPS, [450 * KBPS]).bitrate_bps == 600 * KBPS
+    assert call.play(600 * KBPS, [300 * KBPS] * 4).bitrate_bps == 300 * KBPS
+
+
+def test_a_remb_that_grows_again_after_its_fall_is_no_new_complaint() -> None:
+    call = Conversation()
+    call.play(1_700 * KBPS, [*growing(1_800 * KBPS, 4), 600 * KBPS])
+    complaints = call.estimator.statistics().complaints
+    call.play(900 * KBPS, growing(612 * KBPS, 4))
+    assert call.estimator.statistics().complaints == complaints == 1
+
+
+def test_nothing_is_learnt_of_what_is_sent_while_the_rembs_do_not_grow() -> None:
+    call = limited(600 * KBPS)
+    call.play(1_000 * KBPS, [750 * KBPS] * 4)
+    bitrate = call.play(400 * KBPS, growing(750 * KBPS, 3)).bitrate_bps
+    assert bitrate is not None
+    assert 600 * KBPS <= bitrate <= 650 * KBPS  # by how slots fall
+
+
+def test_losses_beyond_chance_are_a_limit_even_if_no_queue_is_seen() -> None:
+    call = Conversation()
+    call.play(1_000 * KBPS, growing(1_200 * KBPS, 3))
+    assert not call.estimator.receive_losses(100, 0.2, call.now)
+    assert not call.estimator.receive_losses(10, 0.7, call.now)
+    assert call.estimator.estimate == Estimate()
+    assert call.estimator.receive_losses(100, 0.7, call.now)
+    bitrate = call.estimator.estimate.bitrate_bps
+    assert bitrate is not None
+    assert 290 * KBPS <= bitrate <= 310 * KBPS
+
+
+def test_reports_of_several_streams_tell_of_the_same_losses() -> None:
+    call = Conversation()
+    call.play(1_000 * KBPS, growing(1_200 * KBPS, 3))
+    assert call.estimator.receive_losses(100, 0.5, call.now)
+    call.send(1_000 * KBPS, 0.2)
+    assert not call.estimator.receive_losses(100, 0.5, call.now)
+    call.send(1_000 * KBPS, 0.8)
+    assert call.estimator.receive_losses(100, 0.5, call.now)
+
+
 @pytest.mark.parametrize(
     "conditions",
     [Conditions(queue_seconds=0.3), Conditions(queue_seconds=1.0), Conditions(queue_bytes=250_000)],
