@@ -1,6 +1,7 @@
 """Pages with a plain RTCPeerConnection publish by WHIP and watch by WHEP, beside clients of LiveKit's."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -19,12 +20,14 @@ PUBLISH: Final = """(async () => {
   const video = connection.addTransceiver(media.getVideoTracks()[0], {
     direction: "sendonly",
     streams: [media],
-    sendEncodings: SIMULCAST
-      ? [{ rid: "q", scaleResolutionDownBy: 2, maxBitrate: 100_000 }, { rid: "h", maxBitrate: 200_000 }]
+    sendEncodings: RIDS.length
+      ? RIDS.map((rid) => ["q", "low"].includes(rid)
+          ? { rid, scaleResolutionDownBy: 2, maxBitrate: 100_000 }
+          : { rid, scaleResolutionDownBy: 1, maxBitrate: 200_000 })
       : undefined,
   });
   const { codecs } = RTCRtpSender.getCapabilities("video");
-  const wanted = codecs.filter((codec) => codec.mimeType === "CODEC");
+  const wanted = codecs.filter((codec) => `${codec.mimeType};${codec.sdpFmtpLine}`.match("CODEC"));
   video.setCodecPreferences([...wanted, ...codecs.filter((codec) => codec.mimeType === "video/rtx")]);
   await connection.setLocalDescription();
   const authorization = { Authorization: "Bearer TOKEN" };
@@ -64,10 +67,10 @@ PLAYING: Final = """[...document.querySelectorAll('#watch-pictures video')]
     .filter((video) => !video.hidden && video.videoWidth > 0)"""
 
 
-async def publish(browser: Browser, meeting: Meeting, *, codec: str, simulcast: bool) -> Page:
-    """Have a page publish as `camera` by WHIP."""
+async def publish(browser: Browser, meeting: Meeting, *, codec: str, rids: Sequence[str]) -> Page:
+    """Have a page publish as `camera` by WHIP. `codec` is a pattern for its MIME type and parameters."""
     page = await browser.open("camera", f"{meeting.server.page}watch/lobby")
-    script = PUBLISH.replace("CODEC", codec).replace("SIMULCAST", json.dumps(simulcast))
+    script = PUBLISH.replace("CODEC", codec).replace("RIDS", json.dumps(rids))
     assert await page.evaluate(script.replace("TOKEN", meeting.server.token("camera"))) == "answer"
     return page
 
@@ -92,18 +95,27 @@ async def has_width(client: Participant, width: int) -> None:
     await client.until(lambda view: view.video("camera").width == width)
 
 
-@pytest.mark.parametrize(("codec", "simulcast"), [("video/VP8", True), ("video/H264", False)])
-async def test_a_page_publishes_by_whip_and_others_see_it(folder, codec, simulcast):
+@pytest.mark.parametrize(
+    ("codec", "rids"),
+    [
+        ("video/VP8", ["q", "h"]),
+        ("video/VP8", ["high", "low"]),
+        ("video/H264", []),
+        ("video/VP9;profile-id=2", []),
+    ],
+    ids=["VP8", "VP8 the other way round", "H264", "VP9 profile 2"],
+)
+async def test_a_page_publishes_by_whip_and_others_see_it(folder, codec, rids):
     async with open_browser(folder) as browser, open_meeting(folder) as meeting:
         bob = await meeting.invite("bob", Kind.BROWSER, SINGLE)
         carol = await meeting.invite("carol", Kind.PYTHON, DUAL)
         await at_once(bob.join, carol.join)
-        camera = await publish(browser, meeting, codec=codec, simulcast=simulcast)
+        camera = await publish(browser, meeting, codec=codec, rids=rids)
         watcher = await watch(browser, meeting)
-        await at_once(*[partial(hears_and_sees, client, "camera", codec) for client in (bob,)])
+        await at_once(*[partial(hears_and_sees, client, "camera", codec.partition(";")[0]) for client in (bob,)])
         await carol.until(lambda view: view.video("camera").frames > 8)
         await plays(watcher, 1)
-        if simulcast:
+        if rids:
             await has_width(bob, 640)
             for quality, width in (("LOW", 320), ("HIGH", 640)):
                 await bob.ask("choose", of="camera", quality=quality)
