@@ -26,17 +26,17 @@ def _h264(payload_type: int, mode: int, rtx_payload_type: int) -> Codec:
 
 
 _VP8: Final = Codec("video/VP8", 96, 90000, 1, "", _VIDEO_FEEDBACK, 97)
-_VP9: Final = tuple(
-    Codec(VP9, payload_type, 90000, 1, f"profile-id={profile}", _VIDEO_FEEDBACK, payload_type + 1)
-    for profile, payload_type in enumerate((98, 100, 37))
-)
-"""By profile (RFC 9628 §6): every browser decodes the first. 1 has other than 4:2:0 sampling, 2 has ten bits or twelve."""
+_VP9: Final = Codec(VP9, 98, 90000, 1, "profile-id=0", _VIDEO_FEEDBACK, 99)
+"""The profile that every browser decodes (RFC 9628 §6)."""
+_VP9_DEEP: Final = Codec(VP9, 37, 90000, 1, "profile-id=2", _VIDEO_FEEDBACK, 38)
+"""The profile of ten bits and twelve, which Chromium sends too. No browser sends the others: they would but make every
+section of every offer longer."""
 _AV1: Final = Codec(AV1, 35, 90000, 1, "", _VIDEO_FEEDBACK, 36)
 _H264: Final = _h264(108, 1, 109)
 _H264_SINGLE_NAL: Final = _h264(125, 0, 126)
 _H265: Final = Codec(H265, 116, 90000, 1, "", _VIDEO_FEEDBACK, 117)
 """Main profile, at any level (RFC 7798 §7.1)."""
-_VIDEO: Final = (_VP8, _H264, _H264_SINGLE_NAL, *_VP9, _AV1, _H265)
+_VIDEO: Final = (_VP8, _H264, _H264_SINGLE_NAL, _VP9, _VP9_DEEP, _AV1, _H265)
 
 RECEIVE: Final = Capabilities(
     audio=_AUDIO,

@@ -106,8 +106,9 @@ class Subscriber:
             if transceiver is None or not subscription.down_track.bound:
                 continue
             codec = track.codec_for(transceiver.codecs)
-            if codec is None:  # the backup that it waited for came in another profile
-                self._give_up(subscription)
+            if codec is None:
+                if transceiver.current_direction.sends:  # the backup that it waited for came in another profile
+                    self._give_up(subscription)
             elif track.source_of(codec.mime) is not subscription.down_track.source:
                 with self.peer.connection.endpoint.batch():
                     self._feed(subscription, transceiver)

@@ -35,7 +35,7 @@ both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "
 VP8, H264, H265 = (
     next(codec for codec in SEND.video if codec.mime == mime) for mime in ("video/VP8", "video/H264", "video/H265")
 )
-EIGHT_BITS, _, TEN_BITS = (codec for codec in SEND.video if codec.mime == "video/VP9")
+EIGHT_BITS, TEN_BITS = (codec for codec in SEND.video if codec.mime == "video/VP9")
 BROWSER = replace(RECEIVE, video=(VP8, H264))
 VP8_ONLY = replace(RECEIVE, video=(VP8,))
 FIREFOX = "&browser=Firefox&os=Linux"
