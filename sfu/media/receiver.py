@@ -174,6 +174,8 @@ class Receiver:
         if sequence is not None:
             read = stream.payloads.read(packet, header, end)
             self._malformed += read.is_malformed
+            if read.lacks and not stream.may_put_before(sequence, header.timestamp):
+                read = NOTHING_READ
         starts = read.starts
         if self._asks_again and self._active.get(stream.layer) is stream and arrival.verdict not in _UNFIT:
             self._watch_for_gaps(stream, arrival, now, is_keyframe=starts, is_resend=is_resend)
@@ -193,7 +195,7 @@ class Receiver:
             stream.keyframes.received()
             if self.layers.are_measured:
                 self._measure(stream, packet[header.size : end])
-        if read.lacks and not is_late:
+        if read.lacks:
             for supplied in stream.put_before(header, read.lacks, now):
                 self._forward(stream, *supplied)
             sequence += len(read.lacks)

@@ -48,6 +48,20 @@ class SourceStream:
         reception = self.reception.statistics()
         return Totals(reception.packets, reception.octets, reception.lost)
 
+    def may_put_before(self, sequence: int, timestamp: int) -> bool:
+        """Whether the packet that came last is the newest, and nothing is missing between the frame before and it.
+
+        What is missing may still come, and be what the publisher has put there.
+        """
+        if sequence != self.forwarded:
+            return False
+        while (known := self.history.get(sequence - 1)) is not None:
+            _, facts = known
+            if facts.timestamp != timestamp:
+                return True
+            sequence -= 1
+        return False
+
     def put_before(
         self, header: RtpHeader, payloads: Sequence[bytes], now: float
     ) -> Iterator[tuple[bytes, PacketFacts]]:

@@ -150,7 +150,7 @@ def test_sets_hold_for_a_sender_that_numbers_anew() -> None:
     connection = call.join()
     call.key()
     call._sequence += 20_000
-    for _ in range(5):
+    for _ in range(6):
         call.delta()
     assert call.receiver.statistics().streams[Ssrc(5)].reception.restarts == 1
     call.bare_key()
@@ -163,11 +163,29 @@ def test_what_is_late_comes_before_what_was_supplied() -> None:
     connection = call.join()
     call.key()
     late = call.frame(DELTA)
+    call.delta()
     call.bare_key()
     call.feed(late)
     call.delta()
     by_number = {packet.index: packet.payload for packet in connection.sent(Ssrc(77))}
-    assert [by_number[index] for index in range(7)] == [SETS, IDR, DELTA, SPS, PPS, IDR, DELTA]
+    assert [by_number[index] for index in range(8)] == [SETS, IDR, DELTA, DELTA, SPS, PPS, IDR, DELTA]
+
+
+@pytest.mark.parametrize(
+    ("sets", "lost"), [((SPS, OTHER_PPS), 0), ((SPS, OTHER_PPS), 1), ((SETS,), 0), ((SPS, PPS, b"\x06sei"), 1)]
+)
+@in_trio
+def test_old_sets_do_not_stand_in_for_new_ones_that_are_lost(sets: tuple[bytes, ...], lost: int) -> None:
+    call = Call(H264)
+    connection = call.join()
+    call.key()
+    call.delta()
+    *others, idr = call.frame(*sets, IDR)
+    late = others.pop(lost)
+    call.feed(others, [idr], [late])
+    call.delta()
+    by_number = {packet.index: packet.payload for packet in connection.sent(Ssrc(77))}
+    assert [by_number[index] for index in range(len(by_number))] == [SETS, IDR, DELTA, *sets, IDR, DELTA]
 
 
 @in_trio
