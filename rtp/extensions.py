@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rtp.errors import DecodeError, LocalProtocolError
-from rtp.packet import RtpHeader
+from rtp.packet import RtpHeader, parse_header
 
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 """The media section a packet belongs to (RFC 9143 §15)."""
@@ -32,7 +32,12 @@ PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-del
 _ONE_BYTE: Final = 0xBEDE
 _TWO_BYTE: Final = 0x1000
 _APP_BITS: Final = 0x000F  # the low bits of the two-byte profile are the application's: any value is right
+_FIXED_BYTES: Final = 12  # of a header, before its sources (RFC 3550 §5.1)
 _STOP: Final = 15  # reserved in the one-byte form
+_HAS_EXTENSION: Final = 0x10  # the X bit in a packet's first byte (RFC 3550 §5.1)
+
+MAX_PLAYOUT_DELAY_MS: Final = 40_950
+"""The longest that 12 bits can tell, in units of 10 ms."""
 
 
 def parse_extensions(packet: bytes, header: RtpHeader) -> dict[int, bytes]:
@@ -82,6 +87,30 @@ def serialize_extensions(elements: Sequence[tuple[int, bytes]]) -> bytes:
         block = b"".join(bytes((element, len(data))) + data for element, data in elements)
     block += bytes(-len(block) % 4)
     return profile.to_bytes(2) + (len(block) // 4).to_bytes(2) + block
+
+
+def with_extension(packet: bytes, element: int, data: bytes) -> bytes:
+    """Return an RTP packet with one more extension element, which it must not have yet.
+
+    Raises:
+        DecodeError: if it is no RTP packet, or its extensions are cut short.
+        LocalProtocolError: as `serialize_extensions` does.
+    """
+    header = parse_header(packet)
+    block = serialize_extensions([*parse_extensions(packet, header).items(), (element, data)])
+    sources_end = _FIXED_BYTES + 4 * (packet[0] & 0x0F)
+    return bytes((packet[0] | _HAS_EXTENSION,)) + packet[1:sources_end] + block + packet[header.size :]
+
+
+def playout_delay(min_ms: int, max_ms: int) -> bytes:
+    """Return the playout delay: 12 bits for the least and 12 for the most, each in units of 10 ms.
+
+    Raises:
+        LocalProtocolError: if they are not in order, or not in 0 to MAX_PLAYOUT_DELAY_MS.
+    """
+    if not 0 <= min_ms <= max_ms <= MAX_PLAYOUT_DELAY_MS:
+        raise LocalProtocolError(f"playout delay from {min_ms} to {max_ms} ms")
+    return (min_ms // 10 << 12 | max_ms // 10).to_bytes(3)
 
 
 def parse_audio_level(data: bytes) -> int:

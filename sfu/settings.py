@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from sfu.errors import Limited, LimitExceededError
 
@@ -58,6 +59,17 @@ class CongestionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayoutDelay:
+    """How long subscribers hold pictures back before they show them: at least, and at most."""
+
+    min_ms: int = 0
+    max_ms: int = 0
+
+
+NO_PLAYOUT_DELAY: Final = PlayoutDelay()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentWish:
     """Which agents are sent to a room, and what they are told; without a name, whoever has none."""
 
@@ -77,6 +89,7 @@ class RoomWishes:
     metadata: str = ""
     agents: tuple[AgentWish, ...] = ()
     sync_streams: bool = False
+    playout_delay: PlayoutDelay = NO_PLAYOUT_DELAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,8 @@ class RoomSettings:
     It outlives its people: for `empty_timeout_seconds` if nobody came, for `departure_timeout_seconds` after the last
     has left. `max_participants` of 0 stands for any number. With `replaces_duplicates` a newcomer
     takes the place of whoever has its identity; else it is turned away. With `sync_streams` what belongs together of a
-    publisher, as camera and microphone, is one stream to subscribers, which they play in time.
+    publisher, as camera and microphone, is one stream to subscribers, which they play in time. Without a `playout_delay` they are told
+    of none, and go by the network alone.
     """
 
     empty_timeout_seconds: int = 300
@@ -96,6 +110,7 @@ class RoomSettings:
     replaces_duplicates: bool = True
     agents: tuple[AgentWish, ...] = ()
     sync_streams: bool = False
+    playout_delay: PlayoutDelay | None = None
 
     def granting(self, wishes: RoomWishes) -> "RoomSettings":
         """Return these settings with what `wishes` say in their place."""
@@ -107,6 +122,7 @@ class RoomSettings:
             metadata=wishes.metadata or self.metadata,
             agents=wishes.agents or self.agents,
             sync_streams=wishes.sync_streams or self.sync_streams,
+            playout_delay=self.playout_delay if wishes.playout_delay == NO_PLAYOUT_DELAY else wishes.playout_delay,
         )
 
 

@@ -5,7 +5,7 @@ from livekit.protocol.agent_dispatch import CreateAgentDispatchRequest, RoomAgen
 from livekit.protocol.room import CreateRoomRequest, RoomConfiguration
 
 from sfu.agents.worker import DeploymentError, check_deployment
-from sfu.settings import AgentWish, RoomWishes
+from sfu.settings import AgentWish, PlayoutDelay, RoomWishes
 from signaling.http.errors import HttpError
 
 
@@ -18,6 +18,7 @@ def room_wishes(asked: CreateRoomRequest | RoomConfiguration) -> RoomWishes:
         asked.metadata,
         tuple(map(agent_wish, asked.agents)),
         asked.sync_streams,
+        PlayoutDelay(asked.min_playout_delay, asked.max_playout_delay),
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from sfu.settings import CongestionSettings, DataSettings, Limits, RoomSettings, RoomWishes
+from sfu.settings import CongestionSettings, DataSettings, Limits, PlayoutDelay, RoomSettings, RoomWishes
 from triforium.durations import parse_duration
 from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
 
@@ -143,6 +143,14 @@ class HttpsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         return self.enabled or bool(self.cert_file)
 
 
+class PlayoutDelayConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long subscribers hold pictures back, in milliseconds, if `enabled`; a `max` of 0 stands for ten seconds."""
+
+    enabled: bool = False
+    min: Count = 0
+    max: Count = 0
+
+
 class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
     """What can be asked of a new room by the preset's name; what is left out is as for any room."""
 
@@ -151,6 +159,8 @@ class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
     max_participants: Count = 0
     metadata: str = ""
     sync_streams: bool = False
+    min_playout_delay: Count = 0
+    max_playout_delay: Count = 0
 
     @property
     def wishes(self) -> RoomWishes:
@@ -161,6 +171,7 @@ class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
             self.max_participants,
             self.metadata,
             sync_streams=self.sync_streams,
+            playout_delay=PlayoutDelay(self.min_playout_delay, self.max_playout_delay),
         )
 
 
@@ -179,17 +190,20 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     removal_revokes: bool = False
     enable_full_room_in_webhooks: bool = False
     sync_streams: bool = False
+    playout_delay: PlayoutDelayConfig = PlayoutDelayConfig()
     room_configurations: dict[str, RoomPreset] = field(default_factory=dict)
 
     @property
     def settings(self) -> RoomSettings:
         """The same, as rooms want to have it."""
+        delay = self.playout_delay
         return RoomSettings(
             self.empty_timeout,
             self.departure_timeout,
             self.max_participants,
             replaces_duplicates=self.duplicate_identity == "replace",
             sync_streams=self.sync_streams,
+            playout_delay=PlayoutDelay(delay.min, delay.max) if delay.enabled else None,
         )
 
     @property

@@ -14,7 +14,7 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     limit.bytes_per_sec limit.num_tracks limit.signal_message_size_limit limit.subscription_limit_audio
     limit.subscription_limit_video
     room.create_room_attempts room.create_room_timeout
-    room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length room.playout_delay
+    room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length
     room.update_batch_target_size
     rtc.allow_tcp_fallback rtc.allow_udp_unstable_fallback rtc.batch_io
     rtc.congestion_control.use_send_side_bwe rtc.congestion_control.use_send_side_bwe_interceptor rtc.congestion_control.probe_mode

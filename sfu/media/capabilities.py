@@ -4,7 +4,16 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, MID, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.extensions import (
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    DEPENDENCY_DESCRIPTOR,
+    MID,
+    PLAYOUT_DELAY,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+)
 from rtp.sdp.codecs import AV1, H264, H265, PCMA, PCMU, RED, VP9, Codec
 from rtp.sdp.transceiver import Capabilities
 
@@ -64,6 +73,11 @@ SEND_BESIDE_RECEIVING: Final = replace(
 )
 """The same on a single connection. A client whose receiving sections lose an extension leaves it out of what it publishes
 later: libwebrtc in the Rust SDK then sends no audio levels, and refuses its own offer of simulcast for want of RIDs."""
+
+
+def with_playout_delay(capabilities: Capabilities) -> Capabilities:
+    """Return the same for a room that tells subscribers how long to hold pictures back."""
+    return replace(capabilities, video_extensions=(*capabilities.video_extensions, PLAYOUT_DELAY))
 
 
 def without(capabilities: Capabilities, mimes: Collection[str]) -> Capabilities:

@@ -14,6 +14,7 @@ from sfu.media.allocator import Demand, Rung
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
 from sfu.media.layers import TrackLayers
 from sfu.media.packet_numbers import PacketNumbers
+from sfu.media.playout import PlayoutDelayWriter
 from sfu.media.quality import Counts
 from sfu.media.repairing import Repair
 from sfu.media.resending import ResendStatistics
@@ -22,6 +23,7 @@ from sfu.media.simulcast import DEFAULT_WISH, Wish, target_layer, wished_layer, 
 from sfu.media.splicing import StreamSplicer
 from sfu.media.totals import Totals
 from sfu.media.vp8_munger import Vp8Munger
+from sfu.settings import PlayoutDelay
 from sfu.transport.connection import PeerConnection
 
 
@@ -129,7 +131,8 @@ class DownTrack:
     """Takes the decisions for one (subscriber, published track), and holds the handle on its row.
 
     What is lost is sent again on `rtx_ssrc` if the subscriber agrees to that, and else in the stream itself. Or one
-    track after the other, if it `outlives` them: then it begins with a source that stands for none.
+    track after the other, if it `outlives` them: then it begins with a source that stands for none. With a
+    `playout_delay` the subscriber is told of that, if it agrees to it.
     """
 
     def __init__(
@@ -142,6 +145,7 @@ class DownTrack:
         rtx_ssrc: Ssrc | None = None,
         first_rtx_sequence: int = 0,
         outlives: bool = False,
+        playout_delay: PlayoutDelay | None = None,
     ) -> None:
         self.ssrc = ssrc
         self.row = Row(self, ssrc)
@@ -149,6 +153,8 @@ class DownTrack:
         self.source = source
         self._idle = source if outlives else None
         self._connection = connection
+        self._playout_delay = playout_delay
+        self._playout: PlayoutDelayWriter | None = None
         self._pauses = {Pause.UNBOUND, Pause.DISCONNECTED} | ({Pause.IDLE} if outlives else set())
         self._splicer = StreamSplicer(first_sequence=first_sequence, clock_rate=source.clock_rate)
         self._munger = Vp8Munger()
@@ -207,25 +213,24 @@ class DownTrack:
         rtx_payload_type: int | None = None,
         numbers: PacketNumbers | None = None,
         descriptor_id: int | None = None,
+        playout_delay_id: int | None = None,
     ) -> None:
         """Send with these numbers: the subscriber's description has agreed to them.
 
         Transport-wide ones are for those who take retransmissions on a stream for that: what is sent again on its own
-        SSRC must be what it was to the last byte (RFC 7714 §8.1).
+        SSRC must be what it was to the last byte (RFC 7714 §8.1). And so is the playout delay, which comes and goes.
         """
         self.row.payload_type = payload_type
         self.row.abs_send_time_id = abs_send_time_id
         self.row.numbers = numbers
         self.row.descriptor_id = descriptor_id
+        self._tell_playout(None if rtx_payload_type is None else playout_delay_id)
         self._repair.bind(rtx_payload_type)
         self.set_pause(Pause.UNBOUND, paused=False)
 
     def transport_changed(self) -> None:
         """Look at the connection again: is it up, and where does it lead?"""
-        srtp, path = self._connection.transport.srtp, self._connection.selected
-        if srtp is not None and path is not None:
-            self.row.retarget(srtp.protect, self._connection.endpoint.outbox(path.local), path.remote)
-        self.set_pause(Pause.DISCONNECTED, paused=srtp is None or path is None)
+        self.set_pause(Pause.DISCONNECTED, paused=not self._aim())
 
     def set_pause(self, reason: Pause, *, paused: bool) -> None:
         """Add or take away one reason to send nothing."""
@@ -396,12 +401,17 @@ class DownTrack:
             find=self.source.find if self._allowance is None else self._find_current,
         )
 
-    def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None) -> int:
+    def report_received(self, report: ReportBlock, *, round_trip_seconds: float | None, now: float) -> int:
         """Note what the subscriber says of what it got. Return of how many packets its `fraction_lost` speaks."""
         before, self._report = self._report, report
         self.reports += 1
         if round_trip_seconds is not None:
             self._round_trip = round_trip_seconds
+        if self._playout is not None:
+            # What moves on a shared screen moves in bursts: its jitter is its own, and not the network's.
+            jitter = None if self.source.layers.is_screen_share else report.jitter / self.source.clock_rate
+            if self._playout.report_received(report.highest_sequence, jitter, self.row.last_sequence, now):
+                self._aim()
         return 0 if before is None else max(0, report.highest_sequence - before.highest_sequence)
 
     def counts(self) -> Counts | None:
@@ -451,6 +461,26 @@ class DownTrack:
             round_trip_seconds=self._round_trip,
             resends=self._repair.statistics(),
         )
+
+    def _aim(self) -> bool:
+        """Send where the connection leads, with its keys, and what is to be told just now; return whether it is up."""
+        srtp, path = self._connection.transport.srtp, self._connection.selected
+        if srtp is None or path is None:
+            return False
+        protect = srtp.protect if self._playout is None else self._playout.before(srtp.protect)
+        self.row.retarget(protect, self._connection.endpoint.outbox(path.local), path.remote)
+        return True
+
+    def _tell_playout(self, identifier: int | None) -> None:
+        """Tell of the playout delay in this header extension; None: no more."""
+        if identifier == (None if self._playout is None else self._playout.identifier):
+            return
+        if self._playout is not None:
+            self._repair.forget()  # it was sent with an extension that is no longer agreed on
+        self._playout = None
+        if identifier is not None and self._playout_delay is not None:
+            self._playout = PlayoutDelayWriter(self._playout_delay, identifier, self.row.last_sequence)
+        self._aim()
 
     def _select(self) -> None:
         """Let through the layers within the source that are wished for, and allowed."""

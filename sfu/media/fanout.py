@@ -29,8 +29,8 @@ _VERSION_AND_EXTENSION: Final = 0x90
 NO_LAYER: Final = -1
 NO_EPOCH: Final = 0
 
-MAX_PAYLOAD_BYTES: Final = MAX_PACKET_BYTES - 27
-"""What SRTP takes, less our header (12), the longest extension block that we write (12), and what a retransmission (2)
+MAX_PAYLOAD_BYTES: Final = MAX_PACKET_BYTES - 31
+"""What SRTP takes, less our header (12), the longest extension block that we write (16), and what a retransmission (2)
 and a wider picture id (1) add."""
 
 

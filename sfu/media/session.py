@@ -277,7 +277,7 @@ class MediaSession:
             reported, sent_at = self._sent_reports.get(block.ssrc, (0, 0.0))
             if block.last_sender_report and block.last_sender_report == reported:
                 round_trip = max(0.0, now - sent_at - block.delay_since / 65536)
-            expected = down_track.report_received(block, round_trip_seconds=round_trip)
+            expected = down_track.report_received(block, round_trip_seconds=round_trip, now=now)
             self.bandwidth.receive_losses(down_track, expected, block.fraction_lost / 256, now)
 
     def _keyframe_requested(self, ssrc: Ssrc) -> None:

@@ -90,7 +90,8 @@ class Participant:
         """Held from the first task of a stay in a room to the last: those of the next stay wait for it."""
         self._arrival = Arrival(self)
         self._descriptions = Descriptions(self.tell, environment.candidates)
-        open_peer = partial(Peer, environment, self, self.client_info, syncs_streams=room.settings.sync_streams)
+        syncs, delay = room.settings.sync_streams, room.settings.playout_delay
+        open_peer = partial(Peer, environment, self, self.client_info, syncs_streams=syncs, playout_delay=delay)
         peer = open_peer(takes_media=True, has_trickle=self.has_signal)
         self.publisher = Publisher(peer, self.sid, self.identity, environment.random, self)
         self.dynacast = Dynacast(self)

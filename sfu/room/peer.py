@@ -11,7 +11,7 @@ from rtp.binding import Section
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, MID, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.extensions import ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, MID, PLAYOUT_DELAY, REPAIRED_RID, RID, TRANSPORT_CC
 from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
@@ -29,6 +29,7 @@ from sfu.media.session import MediaSession
 from sfu.media.silence import Silence
 from sfu.media.track import MediaTrack
 from sfu.room.quirks import shares_streams, unpublished_mimes, unsent_mimes
+from sfu.settings import PlayoutDelay
 from sfu.transport.connection import ConnectionOwner, PeerConnection
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Peer:
 
     `takes_media` is false for the connection on which a client only subscribes: all its sections speak of what we send.
     On the other it publishes, in the codecs that `receives` names. With `syncs_streams` what belongs together is one
-    stream, for clients that take such.
+    stream, for clients that take such. With a `playout_delay`, those that know it are told.
     `has_trickle` is false if nothing can tell the peer of our candidates but its descriptions.
     """
 
@@ -64,9 +65,11 @@ class Peer:
         *,
         takes_media: bool,
         syncs_streams: bool,
+        playout_delay: PlayoutDelay | None,
         has_trickle: bool = True,
     ) -> None:
         self._environment = environment
+        self._playout_delay = playout_delay
         self._shares_streams = syncs_streams and shares_streams(client)
         dice = environment.random
         self._ice = IceLiteAgent(new_credentials(dice.randbytes))
@@ -77,6 +80,8 @@ class Peer:
         self.connection.media = self.media
         sends = capabilities.SEND_BESIDE_RECEIVING if takes_media else capabilities.SEND
         sends = capabilities.without(sends, unsent_mimes(client))
+        if playout_delay is not None:
+            sends = capabilities.with_playout_delay(sends)
         receives = capabilities.without(capabilities.RECEIVE, unpublished_mimes(client))
         self.receives = receives if takes_media else sends
         fingerprint, candidates = environment.certificate.fingerprint, () if has_trickle else environment.candidates
@@ -169,6 +174,7 @@ class Peer:
             rtx_payload_type=codec.rtx_payload_type,
             numbers=numbers,
             descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
+            playout_delay_id=transceiver.extensions.get(PLAYOUT_DELAY),
         )
         return track.source_of(codec.mime)
 
@@ -203,6 +209,7 @@ class Peer:
             rtx_ssrc=self._new_ssrc() if kind is MediaKind.VIDEO else None,
             first_rtx_sequence=dice.getrandbits(15),
             outlives=outlives,
+            playout_delay=self._playout_delay,
         )
         self.media.add_down_track(down_track, stream_id, trio.current_time())
         return down_track, LocalTrack(stream_id, track_id, down_track.ssrc, down_track.rtx_ssrc)

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from rtp.errors import DecodeError, LocalProtocolError
 from rtp.extensions import (
+    MAX_PLAYOUT_DELAY_MS,
     abs_send_time,
     find_extension,
     parse_audio_level,
     parse_extensions,
+    playout_delay,
     serialize_extensions,
+    with_extension,
 )
 from rtp.packet import build_packet, parse_header
 from rtp.serial import ntp_time
@@ -132,3 +135,29 @@ def test_abs_send_time_is_the_middle_of_ntp_time_and_wraps_every_64_seconds() ->
     assert abs_send_time(64 + 1.5) == abs_send_time(1.5)
     wall = 1_700_000_000.25
     assert abs_send_time(wall) == (ntp_time(wall) >> 14 & 0xFFFFFF).to_bytes(3)
+
+
+@pytest.mark.parametrize("sources", [b"", bytes(range(8))])
+@given(st.dictionaries(st.integers(1, 13), st.binary(min_size=1, max_size=16), max_size=4), st.binary(max_size=20))
+def test_an_element_is_added_and_all_else_stays(sources: bytes, elements: dict[int, bytes], payload: bytes) -> None:
+    plain = build_packet(
+        payload_type=96,
+        sequence=1,
+        timestamp=2,
+        ssrc=3,
+        payload=payload,
+        extensions=serialize_extensions(list(elements.items())),
+    )
+    packet = bytes((plain[0] | len(sources) // 4,)) + plain[1:12] + sources + plain[12:]
+    longer = with_extension(packet, 14, b"new")
+    header = parse_header(longer)
+    assert parse_extensions(longer, header) == elements | {14: b"new"}
+    assert (longer[header.size :], longer[1 : 12 + len(sources)]) == (payload, packet[1 : 12 + len(sources)])
+
+
+def test_the_playout_delay_is_two_times_twelve_bits_of_10_ms() -> None:
+    assert playout_delay(0, 10_000) == bytes.fromhex("0003e8")
+    assert playout_delay(40_950, MAX_PLAYOUT_DELAY_MS) == b"\xff\xff\xff"
+    for bounds in ((20, 10), (-10, 10), (0, 40_960)):
+        with pytest.raises(LocalProtocolError):
+            playout_delay(*bounds)

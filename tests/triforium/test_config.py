@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sfu.settings import DataSettings, Limits, RoomSettings, RoomWishes
+from sfu.settings import DataSettings, Limits, PlayoutDelay, RoomSettings, RoomWishes
 from triforium.config import Choice, Config, ConfigError, LoggingConfig, RtcConfig, load
 
 SECRET = "a secret of more than thirty-two letters"
@@ -49,7 +49,8 @@ room:
   empty_timeout: 10
   departure_timeout: 0
   max_participants: 3
-  room_configurations: {short: {empty_timeout: 1, metadata: brief}}
+  room_configurations: {short: {empty_timeout: 1, metadata: brief, max_playout_delay: 90}}
+  playout_delay: {enabled: true, min: 100, max: 2000}
 enable_data_tracks: false
 enable_participant_data_blob: true
 webhook: {urls: ["https://[::1]:8443/hook"], api_key: key}
@@ -62,9 +63,14 @@ logging: {level: debug, json: true}
     assert config.data == DataSettings(1000, 60.5, 0, has_tracks=False, has_blobs=True)
     assert not config.room.auto_create
     assert config.room.settings == RoomSettings(
-        empty_timeout_seconds=10, departure_timeout_seconds=0, max_participants=3
+        empty_timeout_seconds=10,
+        departure_timeout_seconds=0,
+        max_participants=3,
+        playout_delay=PlayoutDelay(100, 2000),
     )
-    assert config.room.presets == {"short": RoomWishes(empty_timeout_seconds=1, metadata="brief")}
+    assert config.room.presets == {
+        "short": RoomWishes(empty_timeout_seconds=1, metadata="brief", playout_delay=PlayoutDelay(0, 90))
+    }
     assert config.webhook.urls == ("https://[::1]:8443/hook",)
     assert config.limit.limits == Limits(metadata_bytes=1, attributes_bytes=2, name_bytes=5)
     assert config.logging == LoggingConfig(level="debug", json=True)

@@ -15,7 +15,6 @@ from livekit.protocol.rtc import (
     TrickleRequest,
 )
 
-from rtp.extensions import DEPENDENCY_DESCRIPTOR
 from rtp.sdp.codecs import MediaKind
 from rtp.sdp.description import Direction
 from rtp.sdp.transceiver import LocalEncoding, LocalTrack, Transceiver
@@ -306,7 +305,7 @@ class Connections:
             rtx_ssrc=rtx_ssrc,
             mime=codec.mime,
             watch=self._watch,
-            descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
+            extension_ids=transceiver.extensions,
         )
         self.received[sid] = track
         return track

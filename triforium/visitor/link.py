@@ -10,7 +10,16 @@ import trio
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, MID, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.extensions import (
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    DEPENDENCY_DESCRIPTOR,
+    MID,
+    PLAYOUT_DELAY,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+)
 from rtp.ice.candidates import Candidate, IceCredentials, host_candidate, new_credentials, parse_candidate
 from rtp.ice.controlling import IceControllingAgent
 from rtp.ice.outputs import ConsentLost, IceOutput
@@ -43,7 +52,7 @@ CAPABILITIES: Final = Capabilities(
         Codec(AV1, 45, 90_000, 1, "", _VIDEO_FEEDBACK, 46),
     ),
     audio_extensions=(MID, AUDIO_LEVEL, ABS_SEND_TIME),
-    video_extensions=(MID, RID, REPAIRED_RID, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR),
+    video_extensions=(MID, RID, REPAIRED_RID, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, PLAYOUT_DELAY),
 )
 """What a visitor sends and receives."""
 

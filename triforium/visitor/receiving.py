@@ -1,11 +1,11 @@
 """What a visitor receives: each track is counted, checked against the samples, and nothing is played. Does no I/O."""
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from rtp.extensions import find_extension
+from rtp.extensions import DEPENDENCY_DESCRIPTOR, parse_extensions
 from rtp.nack import NackGenerator, NackStatistics, Request
 from rtp.packet import RtpHeader, parse_header, payload_end
 from rtp.payload.rtx import parse_retransmission
@@ -55,8 +55,8 @@ class TrackStatistics:
 class ReceivedPacket:
     """A packet of a track that had not come before, first hand or sent again.
 
-    `sequence` is unwrapped, `timestamp` is as sent; the payload is without padding. `descriptor` is the dependency
-    descriptor, if there is one.
+    `sequence` is unwrapped, `timestamp` is as sent; the payload is without padding. `extensions` are those that
+    were agreed on, by URI.
     """
 
     sequence: int
@@ -65,7 +65,12 @@ class ReceivedPacket:
     payload_type: int
     payload: bytes
     arrived_at: float
-    descriptor: bytes | None = None
+    extensions: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def descriptor(self) -> bytes | None:
+        """The dependency descriptor, if there is one."""
+        return self.extensions.get(DEPENDENCY_DESCRIPTOR)
 
 
 Watch: TypeAlias = Callable[["ReceivedTrack", ReceivedPacket], None]
@@ -87,7 +92,7 @@ class ReceivedTrack:
         rtx_ssrc: Ssrc | None = None,
         mime: str = VP8,
         watch: Watch | None = None,
-        descriptor_id: int | None = None,
+        extension_ids: Mapping[str, int] | None = None,
     ) -> None:
         self.sid = sid
         self.kind = kind
@@ -96,7 +101,7 @@ class ReceivedTrack:
         self.mime = mime
         self._payload_type = payload_type
         self._watch = watch
-        self._descriptor_id = descriptor_id
+        self._extension_uris = {identifier: uri for uri, identifier in (extension_ids or {}).items()}
         self._key_frame_wanted = False
         self._nacks = NackGenerator()
         self._known_payloads = known_payloads
@@ -164,8 +169,14 @@ class ReceivedTrack:
         if self._first_arrival is None:
             self._first_arrival = now
         if self._watch is not None:
-            described = None if self._descriptor_id is None else find_extension(packet, header, self._descriptor_id)
-            self._watch(self, _received(arrival.sequence, header, payload, now, described))
+            uris, found = self._extension_uris, parse_extensions(packet, header).items()
+            extensions = {uris[identifier]: data for identifier, data in found if identifier in uris}
+            self._watch(
+                self,
+                ReceivedPacket(
+                    arrival.sequence, header.timestamp, header.marker, header.payload_type, payload, now, extensions
+                ),
+            )
         if not payload:
             return
         if self._is_vp8:
@@ -221,7 +232,3 @@ class ReceivedTrack:
             self._picture_gaps += expected not in {None, descriptor.picture_id}
             self._picture_id = descriptor.picture_id
         return payload[descriptor.size :]
-
-
-def _received(sequence: int, header: RtpHeader, payload: bytes, now: float, descriptor: bytes | None) -> ReceivedPacket:
-    return ReceivedPacket(sequence, header.timestamp, header.marker, header.payload_type, payload, now, descriptor)

@@ -64,7 +64,7 @@ def test_what_the_subscriber_reports_is_counted_in_seconds_and_packets() -> None
     assert track.down_track.counts() is None
     track.feed(source, source.next())
     report = ReportBlock(OUT, 25, 7, 1234, jitter=4_800, last_sender_report=0, delay_since=0)
-    track.down_track.report_received(report, round_trip_seconds=0.08)
+    track.down_track.report_received(report, round_trip_seconds=0.08, now=1.0)
     assert track.down_track.counts() == Counts(1234, 7, jitter_seconds=0.1, round_trip_seconds=0.08)
     assert track.down_track.reports == 1
 
@@ -171,8 +171,8 @@ def test_a_fault_is_the_subscribers() -> None:
 def test_statistics_tell_what_the_subscriber_says() -> None:
     track, source = Track(), Source(5)
     track.feed(source, source.next(bytes(11)))
-    track.down_track.report_received(ReportBlock(OUT, 0, 7, 0, 30, 0, 0), round_trip_seconds=0.05)
-    track.down_track.report_received(ReportBlock(OUT, 0, 8, 0, 31, 0, 0), round_trip_seconds=None)
+    track.down_track.report_received(ReportBlock(OUT, 0, 7, 0, 30, 0, 0), round_trip_seconds=0.05, now=1.0)
+    track.down_track.report_received(ReportBlock(OUT, 0, 8, 0, 31, 0, 0), round_trip_seconds=None, now=1.0)
     statistics = track.down_track.statistics()
     assert (statistics.packets, statistics.octets, statistics.refused) == (1, 19, 0)
     assert (statistics.packets_lost, statistics.jitter, statistics.round_trip_seconds) == (8, 31, 0.05)
