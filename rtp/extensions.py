@@ -36,6 +36,9 @@ _FIXED_BYTES: Final = 12  # of a header, before its sources (RFC 3550 §5.1)
 _STOP: Final = 15  # reserved in the one-byte form
 _HAS_EXTENSION: Final = 0x10  # the X bit in a packet's first byte (RFC 3550 §5.1)
 
+CAPTURE_TIME_BYTES: Final = (8, 16)
+"""Of abs-capture-time: NTP time on the capturing clock, and maybe how far that is from the clock of sender reports."""
+
 MAX_PLAYOUT_DELAY_MS: Final = 40_950
 """The longest that 12 bits can tell, in units of 10 ms."""
 

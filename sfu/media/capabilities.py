@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from rtp.extensions import (
+    ABS_CAPTURE_TIME,
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     DEPENDENCY_DESCRIPTOR,
@@ -50,15 +51,16 @@ _VIDEO: Final = (_VP8, _H264, _H264_SINGLE_NAL, _VP9, _VP9_DEEP, _AV1, _H265)
 RECEIVE: Final = Capabilities(
     audio=_AUDIO,
     video=tuple(replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback)) for codec in _VIDEO),
-    audio_extensions=(MID, AUDIO_LEVEL),
-    video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR),
+    audio_extensions=(MID, AUDIO_LEVEL, ABS_CAPTURE_TIME),
+    video_extensions=(MID, RID, REPAIRED_RID, TRANSPORT_CC, DEPENDENCY_DESCRIPTOR, ABS_CAPTURE_TIME),
 )
 """What a publisher may send us, best first. Repaired RIDs are understood so that retransmissions are known for what they are."""
 
 SEND: Final = Capabilities(
     audio=_AUDIO,
     video=tuple(replace(codec, feedback=(TRANSPORT_CC_FEEDBACK, *codec.feedback, "goog-remb")) for codec in _VIDEO),
-    video_extensions=(TRANSPORT_CC, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR),
+    audio_extensions=(ABS_CAPTURE_TIME,),
+    video_extensions=(TRANSPORT_CC, ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, ABS_CAPTURE_TIME),
 )
 """What subscribers get: whatever a publisher sends can go out, to those who know the same codec and profile.
 
@@ -68,7 +70,7 @@ send time is what their own estimate goes by (REMB).
 
 SEND_BESIDE_RECEIVING: Final = replace(
     SEND,
-    audio_extensions=(*SEND.audio_extensions, *RECEIVE.audio_extensions),
+    audio_extensions=RECEIVE.audio_extensions,
     video_extensions=(ABS_SEND_TIME, *RECEIVE.video_extensions),
 )
 """The same on a single connection. A client whose receiving sections lose an extension leaves it out of what it publishes

@@ -214,6 +214,7 @@ class DownTrack:
         numbers: PacketNumbers | None = None,
         descriptor_id: int | None = None,
         playout_delay_id: int | None = None,
+        capture_time_id: int | None = None,
     ) -> None:
         """Send with these numbers: the subscriber's description has agreed to them.
 
@@ -224,6 +225,7 @@ class DownTrack:
         self.row.abs_send_time_id = abs_send_time_id
         self.row.numbers = numbers
         self.row.descriptor_id = descriptor_id
+        self.row.capture_time_id = capture_time_id
         self._tell_playout(None if rtx_payload_type is None else playout_delay_id)
         self._repair.bind(rtx_payload_type)
         self.set_pause(Pause.UNBOUND, paused=False)

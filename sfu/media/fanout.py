@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from rtp.extensions import with_extension
 from rtp.srtp import SrtpSendError
 from rtp.srtp_direct import MAX_PACKET_BYTES
 from rtp.units import Address, Ssrc
@@ -29,8 +30,8 @@ _VERSION_AND_EXTENSION: Final = 0x90
 NO_LAYER: Final = -1
 NO_EPOCH: Final = 0
 
-MAX_PAYLOAD_BYTES: Final = MAX_PACKET_BYTES - 31
-"""What SRTP takes, less our header (12), the longest extension block that we write (16), and what a retransmission (2)
+MAX_PAYLOAD_BYTES: Final = MAX_PACKET_BYTES - 47
+"""What SRTP takes, less our header (12), the longest extension block that we write (32), and what a retransmission (2)
 and a wider picture id (1) add."""
 
 
@@ -41,7 +42,7 @@ class PacketFacts:
     `sequence` is unwrapped and without gaps for what was dropped on purpose; `timestamp` ticks at the codec's clock
     rate, 32 bits. A source that starts anew, or another source of the layer, is another `epoch`. `is_entry` says that a
     decoder can start here, and that nothing newer was forwarded before it. `vp8` are its ids, where rows change them, and
-    `frame` tells its layers, where it says.
+    `frame` tells its layers, where it says. `captured` is its abs-capture-time, which few packets have.
     """
 
     sequence: int
@@ -55,6 +56,7 @@ class PacketFacts:
     arrived_at: float
     vp8: Vp8Facts | None = None
     frame: FrameFacts | None = None
+    captured: bytes | None = None
 
 
 class RowOwner(Protocol):
@@ -75,11 +77,12 @@ class Row:
     None if they stay what they are. `numbers` gives each packet a transport-wide number, where the peer takes them;
     `count` is told of each where it does not, and somebody wants to know. `selector` leaves out layers of the source; None
     if everything is sent. `descriptor_id` is the header extension for the dependency descriptor, and `frame_offset` is
-    added to the frame numbers in that.
+    added to the frame numbers in that. `capture_time_id` is the one for abs-capture-time.
     """
 
     __slots__ = (
         "abs_send_time_id",
+        "capture_time_id",
         "count",
         "descriptor_id",
         "epoch",
@@ -115,6 +118,7 @@ class Row:
         self.payload_type = 0
         self.abs_send_time_id: int | None = None
         self.descriptor_id: int | None = None
+        self.capture_time_id: int | None = None
         self.numbers: PacketNumbers | None = None
         self.count: Callable[[int, float], None] | None = None
         self.epoch = NO_EPOCH
@@ -218,7 +222,7 @@ class FanOut:
         sequence, timestamp, now = facts.sequence, facts.timestamp, facts.arrived_at
         marker = 0x80 if facts.marker else 0
         payload, vp8 = packet[facts.payload_at : facts.payload_end], facts.vp8
-        source = payload
+        source, captured = payload, facts.captured
         if vp8 is not None:
             payload = shift_ids(payload, vp8, UNCHANGED)
         size = len(payload)
@@ -282,7 +286,10 @@ class FanOut:
                     header = pack(flags, kind, number & 0xFFFF, stamp, row.ssrc)
                     if (count := row.count) is not None:
                         count(_HEADER_BYTES + len(tail), now)
-                queue((protect(header + tail), row.remote))
+                sent = header + tail
+                if captured is not None and row.capture_time_id is not None:
+                    sent = with_extension(sent, row.capture_time_id, captured)
+                queue((protect(sent), row.remote))
                 row.packets += 1
                 row.octets += size
                 row.last_sent_at = now

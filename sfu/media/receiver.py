@@ -10,7 +10,7 @@ from typing import Final, Protocol, assert_never
 import trio
 
 from rtp.errors import DecodeError
-from rtp.extensions import find_extension, parse_audio_level
+from rtp.extensions import CAPTURE_TIME_BYTES, find_extension, parse_audio_level
 from rtp.history import MAX_AUDIO_PACKETS, MAX_VIDEO_PACKETS
 from rtp.nack import KeyframeNeeded, NackOutput, NackStatistics, Request
 from rtp.packet import RtpHeader, parse_header, payload_end
@@ -87,7 +87,7 @@ class Receiver:
     one. Which layer each subscriber gets is for its down track to say; this sees to it that they know of changes.
     `changed` is called when the publisher's connection has something new to do: a key frame to ask for.
     `audio_level_id` is the header extension that says how loud a packet is (RFC 6464), `descriptor_id` the one
-    that describes dependencies, None if none does. Of RED,
+    that describes dependencies, `capture_time_id` the one that says when it was captured; None if none does. Of RED,
     `bare_payload_type` is that of frames which come without it, as libwebrtc sends what is too long to be repeated.
     `demand_changed` is called when `wanted_layer` may have changed; it does no more than take note.
     """
@@ -101,6 +101,7 @@ class Receiver:
         *,
         audio_level_id: int | None = None,
         descriptor_id: int | None = None,
+        capture_time_id: int | None = None,
         bare_payload_type: int | None = None,
         demand_changed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -114,6 +115,7 @@ class Receiver:
         self.demand_changed = demand_changed
         self._audio_level_id = audio_level_id
         self._descriptor_id = descriptor_id
+        self._capture_time_id = capture_time_id
         self._bare_payload_type = bare_payload_type
         self.formats: list[Format] = []
         """Others that the track is had in: all is given to them that is forwarded as it came."""
@@ -213,6 +215,7 @@ class Receiver:
             now,
             read.vp8,
             read.frame,
+            None if self._capture_time_id is None else _capture_time(packet, header, self._capture_time_id),
         )
         self._forward(stream, packet, facts)
         if starts:  # a late one helps only those who get its stream already
@@ -425,3 +428,12 @@ class Receiver:
                 case _:
                     assert_never(output)
         return wanted
+
+
+def _capture_time(packet: bytes, header: RtpHeader, identifier: int) -> bytes | None:
+    """Return when a packet was captured, as its publisher says it; None if that is not said.
+
+    It is passed on as it is, for so are the publisher's sender reports: both are on the publisher's clock.
+    """
+    captured = find_extension(packet, header, identifier)
+    return captured if captured is not None and len(captured) in CAPTURE_TIME_BYTES else None

@@ -135,7 +135,7 @@ def _frames(packet: bytes, facts: PacketFacts, frames: list[tuple[int, RedBlock]
 
 
 def _part(facts: PacketFacts, sequence: int, timestamp: int, start: int, end: int) -> PacketFacts:
-    """Return the facts of what was made of a packet. Only its own frame can be marked: where speech begins."""
+    """Return the facts of what was made of a packet. Only its own frame has its mark, where speech begins, and its time."""
     return PacketFacts(
         sequence,
         timestamp,
@@ -146,4 +146,5 @@ def _part(facts: PacketFacts, sequence: int, timestamp: int, start: int, end: in
         start,
         end,
         facts.arrived_at,
+        captured=facts.captured if sequence == facts.sequence else None,
     )

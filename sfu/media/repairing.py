@@ -52,6 +52,7 @@ class Repair:
                 selector=row.selector,
                 descriptor_id=row.descriptor_id,
                 frame_offset=row.frame_offset,
+                capture_time_id=row.capture_time_id,
             )
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
+from rtp.extensions import with_extension
 from rtp.packet import build_packet
 from rtp.payload.dependency_descriptor import DependencyDescriptor
 from rtp.payload.rtx import rtx_payload
@@ -59,6 +60,7 @@ class ForwardedFacts(Protocol):
     arrived_at: float
     vp8: Vp8Facts | None
     frame: FrameFacts | None
+    captured: bytes | None
 
 
 _FactsT = TypeVar("_FactsT", bound=ForwardedFacts)
@@ -72,7 +74,7 @@ class Run:
     that is called `epoch`, and `vp8` to its ids. Packets that are `numbered`, each with a transport-wide number of its
     own, are nowhere kept as they were, and can only be sent again on another SSRC. `selector` has left some packets out,
     and numbered the others, before all that. `frame_offset` was added to the frame numbers in the dependency descriptor,
-    which is sent as `descriptor_id`.
+    which is sent as `descriptor_id`, as abs-capture-time is as `capture_time_id`.
     """
 
     first: int
@@ -86,6 +88,7 @@ class Run:
     selector: LayerSelector | None = None
     descriptor_id: int | None = None
     frame_offset: int = 0
+    capture_time_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class Resend(Generic[_FactsT]):
     def serialize(self, ssrc: Ssrc) -> bytes:
         """Return what was sent, byte by byte, to be sent on the same SSRC again."""
         assert not self.run.numbered, "its number would be another"
-        return build_packet(
+        packet = build_packet(
             payload_type=self.run.payload_type,
             sequence=self.number & 0xFFFF,
             timestamp=self._timestamp(),
@@ -113,6 +116,7 @@ class Resend(Generic[_FactsT]):
             marker=self._marker(),
             extensions=self._extensions(self.facts.arrived_at),
         )
+        return self._with_capture_time(packet)
 
     def serialize_rtx(
         self, ssrc: Ssrc, *, payload_type: int, sequence: int, now: float, numbers: PacketNumbers | None = None
@@ -122,7 +126,7 @@ class Resend(Generic[_FactsT]):
         It is numbered by `numbers`, if the peer takes transport-wide ones.
         """
         payload = rtx_payload(self.number, self._payload())
-        return build_packet(
+        packet = build_packet(
             payload_type=payload_type,
             sequence=sequence & 0xFFFF,
             timestamp=self._timestamp(),
@@ -133,6 +137,7 @@ class Resend(Generic[_FactsT]):
             if numbers is None
             else numbered_extensions(numbers, len(payload), now, *self._described()),
         )
+        return self._with_capture_time(packet)
 
     def _timestamp(self) -> int:
         return (self.facts.timestamp + self.run.timestamp_offset) & 0xFFFF_FFFF
@@ -144,6 +149,10 @@ class Resend(Generic[_FactsT]):
 
     def _marker(self) -> bool:
         return self.facts.marker if self.placed is None else self.placed.marker
+
+    def _with_capture_time(self, packet: bytes) -> bytes:
+        identifier, captured = self.run.capture_time_id, self.facts.captured
+        return packet if identifier is None or captured is None else with_extension(packet, identifier, captured)
 
     def _extensions(self, sent_at: float) -> bytes:
         return timed_extensions(self.run.abs_send_time_id, sent_at, *self._described())

@@ -11,7 +11,16 @@ from rtp.binding import Section
 from rtp.datachannel import DataChannels
 from rtp.dcep import ChannelParameters
 from rtp.dtls import DtlsRole, DtlsTransport
-from rtp.extensions import ABS_SEND_TIME, DEPENDENCY_DESCRIPTOR, MID, PLAYOUT_DELAY, REPAIRED_RID, RID, TRANSPORT_CC
+from rtp.extensions import (
+    ABS_CAPTURE_TIME,
+    ABS_SEND_TIME,
+    DEPENDENCY_DESCRIPTOR,
+    MID,
+    PLAYOUT_DELAY,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+)
 from rtp.ice.candidates import IceCredentials, new_credentials
 from rtp.ice.lite import IceLiteAgent
 from rtp.sctp.association import SctpAssociation
@@ -175,6 +184,7 @@ class Peer:
             numbers=numbers,
             descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
             playout_delay_id=transceiver.extensions.get(PLAYOUT_DELAY),
+            capture_time_id=transceiver.extensions.get(ABS_CAPTURE_TIME),
         )
         return track.source_of(codec.mime)
 

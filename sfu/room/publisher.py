@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from livekit.protocol import models, rtc
 
-from rtp.extensions import AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC
+from rtp.extensions import ABS_CAPTURE_TIME, AUDIO_LEVEL, DEPENDENCY_DESCRIPTOR, TRANSPORT_CC
 from rtp.sdp.codecs import DESCRIBED, OPUS, RED, Codec, MediaKind, carried_by_red, prefer
 from rtp.sdp.transceiver import Transceiver
 from rtp.units import Mid
@@ -347,6 +347,7 @@ class Publisher:
             self.peer.connection.reschedule,
             audio_level_id=transceiver.extensions.get(AUDIO_LEVEL),
             descriptor_id=transceiver.extensions.get(DEPENDENCY_DESCRIPTOR),
+            capture_time_id=transceiver.extensions.get(ABS_CAPTURE_TIME),
             bare_payload_type=opus.payload_type if codec.mime == RED and opus is not None else None,
             demand_changed=self.demand.notify,
         )

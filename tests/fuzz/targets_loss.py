@@ -41,6 +41,7 @@ class _Facts:
     vp8: Vp8Facts | None = None
     sequence: int = 0
     frame: FrameFacts | None = None
+    captured: bytes | None = None
 
 
 def _payloads(what: str, *, every: int) -> list[bytes]:

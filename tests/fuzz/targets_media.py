@@ -38,7 +38,7 @@ class World:
         self.session = MediaSession(self.connection, feedback_ssrc=Ssrc(1))
         self.receivers = (
             Receiver(AUDIO, MediaKind.AUDIO, TrackLayers(), self.connection.reschedule),
-            Receiver(VIDEO, MediaKind.VIDEO, TrackLayers(), self.connection.reschedule),
+            Receiver(VIDEO, MediaKind.VIDEO, TrackLayers(), self.connection.reschedule, capture_time_id=5),
             Receiver(VIDEO, MediaKind.VIDEO, TrackLayers(RIDS), self.connection.reschedule),
         )
         sections = (
@@ -52,7 +52,8 @@ class World:
                 receiver, self.connection, Ssrc(70 + number), first_sequence=0, rtx_ssrc=Ssrc(170 + number)
             )
             self.session.add_down_track(down_track, "cname", trio.current_time())
-            down_track.bind(payload_type=100, abs_send_time_id=3, rtx_payload_type=101 if number else None)
+            rtx_payload_type = 101 if number else None
+            down_track.bind(payload_type=100, abs_send_time_id=3, rtx_payload_type=rtx_payload_type, capture_time_id=5)
         self.audio, self.video = Source(AUDIO_SSRC), Source(VIDEO_SSRC, VP8)
 
     def play(self) -> None:

@@ -30,6 +30,7 @@ class Facts:
     vp8: Vp8Facts | None = None
     sequence: int = 0
     frame: FrameFacts | None = None
+    captured: bytes | None = None
 
 
 def source_packet(sequence: int) -> tuple[bytes, Facts]:
