@@ -78,12 +78,12 @@ def look(watcher: Participant, now: float) -> Sight:
 
 def describe_layers(receiver: Receiver, now: float) -> list[dict[str, Any]]:
     """Return the simulcast layers of a video, best first; one without a bitrate does not come in now."""
-    bitrates = receiver.bitrates(now)
+    costs = receiver.costs(now)
     described: list[dict[str, Any]] = []
     for each in reversed(receiver.layers.published):
         layer: dict[str, Any] = {"rid": receiver.layers.name(each.layer)}
-        if each.layer in receiver.layers.live and (bitrate := bitrates.get(each.layer)):
-            layer["bitrate"] = bitrate
+        if each.layer in receiver.layers.live and (cost := costs.get(each.layer)):
+            layer["bitrate"] = cost.bitrate_bps
         if each.width and each.height:
             layer |= {"width": each.width, "height": each.height}
         described.append(layer)

@@ -23,6 +23,9 @@ MARGIN: Final = 0.95
 SILENCE_SECONDS: Final = 0.75
 """For so long feedback may stay away while packets are sent: it comes ten times as often."""
 
+LOSING_SECONDS: Final = 2.0
+"""From losses that were too many to when they no longer count, if too little is sent to tell whether they go on."""
+
 ROUND_TRIP_WEIGHT: Final = 0.25
 """Of the newest measurement."""
 
@@ -68,6 +71,7 @@ class SendSideEstimator:
         self._is_overloaded = self._is_losing = self._is_silent = False
         self._groups = ArrivalGroups()
         self._losses = Losses()
+        self._lost_at = 0.0  # when too much was found to be lost
         self._losses_from = 0  # the number from which on losses count: those before it have been acted upon
         self._told_of = 0  # the number after the last that feedback spoke of
         self._unknown = 0  # packets that feedback spoke of
@@ -86,7 +90,7 @@ class SendSideEstimator:
         has_queue = self._groups.has_queue()
         if received or lost:
             self._losses.add(received, lost, now, has_queue=has_queue)
-        return self._judge(has_queue=has_queue)
+        return self._judge(now, has_queue=has_queue)
 
     def next_timeout(self) -> float | None:
         """Say when `handle_timeout` may find that feedback stays away."""
@@ -155,14 +159,15 @@ class SendSideEstimator:
             self.round_trip_seconds = seconds
         self.round_trip_seconds += ROUND_TRIP_WEIGHT * (seconds - self.round_trip_seconds)
 
-    def _judge(self, *, has_queue: bool) -> bool:
+    def _judge(self, now: float, *, has_queue: bool) -> bool:
         groups, bitrate = self._groups, self.estimate.bitrate_bps
         overload = groups.overload() if has_queue else None
         self._is_overloaded = overload is not None or (self._is_overloaded and has_queue)
         is_losing = self._losses.is_excessive(has_queue=has_queue)
-        if is_losing is not None:
-            self._is_losing = is_losing
+        if is_losing is not None or now > self._lost_at + LOSING_SECONDS:
+            self._is_losing = bool(is_losing)
         if is_losing:
+            self._lost_at = now
             overload = groups.rate()
             self._losses.forget()
             self._losses_from = self._packets.next

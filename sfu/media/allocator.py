@@ -12,25 +12,19 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from sfu.media.ladder import Level, Rung
+
 HEADROOM: Final = 1.07
 """By how much more than is needed there must be to climb above what is sent now."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """A layer that a video can be sent in, and what the whole of it costs, in bit/s."""
-
-    layer: int
-    bitrate_bps: int
-
-
-@dataclass(frozen=True, slots=True)
 class Demand:
-    """One video: its ladder, of at least one rung; how important it is; and the layer that it is sent, if any."""
+    """One video: its ladder, of at least one rung; how important it is; and the level that it is sent in, if any."""
 
     ladder: tuple[Rung, ...]
     priority: int = 0
-    current: int | None = None
+    current: Level | None = None
 
     def cost(self, at: int) -> int:
         """Return the bits per second of the rung `at`; -1 stands for nothing."""
@@ -39,7 +33,7 @@ class Demand:
     def needed(self, at: int, *, from_rung: int) -> float:
         """Return what has to be left over for the step from one rung to another, headroom included."""
         step = self.cost(at) - self.cost(from_rung)
-        is_kept = self.current is not None and self.ladder[at].layer <= self.current
+        is_kept = self.current is not None and self.ladder[at].level <= self.current
         return step if is_kept else step * HEADROOM
 
 

@@ -22,8 +22,9 @@ from rtp.bandwidth.send_side import SendSideEstimator, SendSideStatistics
 from rtp.rtcp.transport_cc import TransportCcFeedback
 from rtp.sdp.codecs import MediaKind
 from rtp.timers import earliest, is_due
-from sfu.media.allocator import Demand, Rung, allocate, next_step_bps
+from sfu.media.allocator import Demand, allocate, next_step_bps
 from sfu.media.downtrack import Allowance, DownTrack
+from sfu.media.ladder import Rung
 from sfu.media.packet_numbers import PacketNumbers
 from sfu.settings import CongestionSettings
 
@@ -36,6 +37,10 @@ DEFICIENT_SECONDS: Final = 0.2
 REMOTE_REPAIR: Final = 1.5
 """How many times the subscriber's own estimate is sent, repairs included: whether it asks for them again tells whether
 the estimate is too high (`RemoteEstimator`), so they must not wait long."""
+
+CONGESTED_REPAIR: Final = 0.8
+"""What share of the estimate is sent with repairs while a queue stands: else they alone keep it standing, and what waits
+in it is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,7 @@ class BandwidthController:
         ]
         estimate = self._estimate
         budget = self._budget_bps = estimate.bitrate_bps
-        self._pacer.limit(budget if budget is None or self._remote is None else int(REMOTE_REPAIR * budget))
+        self._pacer.limit(None if budget is None else int(self._repair_share(estimate) * budget))
         was_starved = [down_track.is_starved for down_track, _ in demands]
         if budget is None:
             for down_track, _ in demands:
@@ -204,9 +209,14 @@ class BandwidthController:
         asked = [_without_climbing(demand) for demand in wanted] if is_congested else wanted
         rungs = allocate(asked, budget, may_pause=self.may_pause)
         for (down_track, demand), rung in zip(demands, rungs, strict=True):
-            bitrates = {each.layer: each.bitrate_bps for each in demand.ladder}
-            down_track.allow(Allowance(None if rung is None else rung.layer, bitrates, budget), at_once=is_congested)
+            allowance = Allowance(None if rung is None else rung.level, demand.ladder, budget)
+            down_track.allow(allowance, at_once=is_congested)
         self._prober.want(None if self._forced_bps is not None else next_step_bps(wanted, rungs), now)
+
+    def _repair_share(self, estimate: Estimate) -> float:
+        if self._remote is not None:
+            return REMOTE_REPAIR
+        return CONGESTED_REPAIR if estimate.is_congested else 1.0
 
     def _repair(self, now: float) -> None:
         """Send again what is due, of what somebody misses."""
@@ -227,11 +237,12 @@ class BandwidthController:
 
 
 def _lacks(down_track: DownTrack, demand: Demand) -> bool:
-    return not down_track.is_sending or down_track.row.target < demand.ladder[-1].layer
+    level = down_track.level
+    return level is None or level < demand.ladder[-1].level
 
 
 def _without_climbing(demand: Demand) -> Demand:
     """Leave nothing above what is sent now, or the lowest rung if nothing is."""
     current = demand.current
-    kept: tuple[Rung, ...] = () if current is None else tuple(each for each in demand.ladder if each.layer <= current)
+    kept: tuple[Rung, ...] = () if current is None else tuple(each for each in demand.ladder if each.level <= current)
     return replace(demand, ladder=kept or demand.ladder[:1])

@@ -1,4 +1,4 @@
-"""How much of each layer of a track comes in: what it would cost to send it on.
+"""How much of each layer of a track comes in, and of what is within: what it would cost to send it on.
 
 Nobody keeps a timer for this: whoever asks takes the sample, if the last one is old enough, for all who ask after it;
 and somebody asks with each report to the publisher.
@@ -43,3 +43,27 @@ class BitrateMeter:
                 weight = FALLING_WEIGHT if newest < before else RISING_WEIGHT
                 self.bitrate_bps = round(before + weight * (newest - before))
         return self.bitrate_bps
+
+
+class InnerMeter:
+    """Measures the spatial and temporal layers within one stream, as a `BitrateMeter` measures the whole."""
+
+    __slots__ = ("_counts", "_meters")
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, int], list[int]] = {}  # packets and bytes of payload
+        self._meters: dict[tuple[int, int], BitrateMeter] = {}
+
+    def count(self, spatial: int, temporal: int, octets: int) -> None:
+        """Count a packet of `octets` bytes of payload."""
+        counts = self._counts.get((spatial, temporal))
+        if counts is None:
+            counts = self._counts[spatial, temporal] = [0, 0]
+            self._meters[spatial, temporal] = BitrateMeter()
+        counts[0] += 1
+        counts[1] += octets
+
+    def sample(self, now: float) -> dict[tuple[int, int], int]:
+        """Return what is known of each, by spatial and temporal layer."""
+        samples = {at: self._meters[at].sample(packets, octets, now) for at, (packets, octets) in self._counts.items()}
+        return {at: bitrate for at, bitrate in samples.items() if bitrate}

@@ -6,6 +6,7 @@ from rtp.history import MAX_AUDIO_PACKETS, PacketHistory
 from rtp.reception import SenderClock
 from sfu.media.downtrack import DownTrack, Source
 from sfu.media.fanout import NO_EPOCH, FanOut, PacketFacts
+from sfu.media.ladder import LayerCost
 from sfu.media.redundancy import Conversion
 
 
@@ -58,9 +59,9 @@ class DerivedSource:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""
         return self._history.get(sequence) if epoch == self._epoch else None
 
-    def bitrates(self, now: float) -> Mapping[int, int]:
+    def costs(self, now: float) -> Mapping[int, LayerCost]:
         """What the whole costs."""
-        return self._whole.bitrates(now)
+        return self._whole.costs(now)
 
     def demand_changed(self) -> None:
         """What is wanted in this format is wanted of the track."""

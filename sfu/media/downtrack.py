@@ -10,8 +10,9 @@ from rtp.reception import SenderClock
 from rtp.rtcp.reports import ReportBlock
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Ssrc
-from sfu.media.allocator import Demand, Rung
+from sfu.media.allocator import Demand
 from sfu.media.fanout import NO_EPOCH, NO_LAYER, PacketFacts, Row
+from sfu.media.ladder import LayerCost, Level, Rung, ladder
 from sfu.media.layers import TrackLayers
 from sfu.media.packet_numbers import PacketNumbers
 from sfu.media.playout import PlayoutDelayWriter
@@ -81,8 +82,8 @@ class Source(Protocol):
     def demand_changed(self) -> None:
         """A down track may want more of it now, or less: `wanted_layer` says."""
 
-    def bitrates(self, now: float) -> Mapping[int, int]:
-        """Return what each layer that comes in costs to send on, in bit/s, where that is known."""
+    def costs(self, now: float) -> Mapping[int, LayerCost]:
+        """Return what each layer that comes in costs to send on, where that is known."""
 
 
 class Limiter(Protocol):
@@ -96,12 +97,12 @@ class Limiter(Protocol):
 class Allowance:
     """Why a track gets what it gets: what it was allowed last, of what there was, and of how much.
 
-    `layer` is the highest that may be sent, None: nothing. `bitrates_bps` are of the layers that it might have been, and
-    `budget_bps` was to be shared among all videos of the connection.
+    `level` is the best that may be sent, None: nothing. `ladder` is what it might have been, and `budget_bps` was to be
+    shared among all videos of the connection.
     """
 
-    layer: int | None
-    bitrates_bps: Mapping[int, int]
+    level: Level | None
+    ladder: tuple[Rung, ...]
     budget_bps: int
 
 
@@ -162,7 +163,6 @@ class DownTrack:
         self._wished = wished_layer(self._wish, source.layers.published)
         self._layer: int | None = None  # what is being sent
         self._allowance: Allowance | None = None
-        self._layer_limit = NO_LIMIT
         self.limiter: Limiter | None = None
         self._report: ReportBlock | None = None
         self.reports = 0
@@ -184,6 +184,14 @@ class DownTrack:
     def is_sending(self) -> bool:
         """Whether the subscriber is to get something of it now."""
         return self.row.target != NO_LAYER
+
+    @property
+    def level(self) -> Level | None:
+        """What the subscriber is to get of it now, as far as its bandwidth goes; None: nothing."""
+        if not self.is_sending:
+            return None
+        target, allowed = self.row.target, None if self._allowance is None else self._allowance.level
+        return allowed if allowed is not None and allowed.layer == target else Level(target)
 
     @property
     def flows(self) -> bool:
@@ -264,18 +272,12 @@ class DownTrack:
         live = self.source.layers.live
         if self._pauses - {Pause.BANDWIDTH} or not live:
             return None
-        costs = self.source.bitrates(now)
         reach = max(self._wished, min(live))
-        ladder: list[Rung] = []
-        for layer in sorted(live, reverse=True):
-            cost = costs.get(layer)
-            # A layer that costs no less than one above it is of no use.
-            if layer <= reach and cost is not None and (not ladder or cost < ladder[-1].bitrate_bps):
-                ladder.append(Rung(layer, cost))
-        if not ladder:
+        costs = {layer: cost for layer, cost in self.source.costs(now).items() if layer in live and layer <= reach}
+        if not costs:
             return None
         priority = self._wish.priority or (SCREEN_SHARE_PRIORITY if self.source.layers.is_screen_share else 0)
-        return Demand(tuple(reversed(ladder)), priority, self.row.target if self.is_sending else None)
+        return Demand(ladder(costs, self._wished_limit()), priority, self.level)
 
     def allow(self, allowance: Allowance | None, *, at_once: bool = False) -> None:
         """Send no more than this; None: whatever is wished for.
@@ -284,7 +286,7 @@ class DownTrack:
         go down `at_once`, nothing is.
         """
         self._allowance = allowance
-        is_starved = allowance is not None and allowance.layer is None
+        is_starved = allowance is not None and allowance.level is None
         if is_starved:
             self._pauses.add(Pause.BANDWIDTH)
         else:
@@ -337,8 +339,8 @@ class DownTrack:
             return
         layers = self.source.layers
         allowed = self._wished
-        if self._allowance is not None and self._allowance.layer is not None:
-            allowed = min(allowed, self._allowance.layer)
+        if self._allowance is not None and self._allowance.level is not None:
+            allowed = min(allowed, self._allowance.level.layer)
         target = target_layer(allowed, layers.live, current=self._layer, is_settling=layers.is_settling)
         self.row.target = target
         self._select()
@@ -370,11 +372,6 @@ class DownTrack:
         self.source.demand_changed()
         self._repair.begin_run(facts.sequence + splice.sequence_offset)
         return True
-
-    def limit_layers(self, limit: LayerLimit) -> None:
-        """Send no layers within the source above these, whatever the subscriber wishes; NO_LIMIT: all."""
-        self._layer_limit = limit
-        self.retarget()
 
     def fail(self, error: Exception) -> None:
         """End the subscriber's session: a fault in its row is its own."""
@@ -486,11 +483,14 @@ class DownTrack:
 
     def _select(self) -> None:
         """Let through the layers within the source that are wished for, and allowed."""
-        layers, allowed = self.source.layers, self._layer_limit
-        wished = wished_limit(self._wish, layers.within, layers.temporal_layers, layers.frame_rate)
+        wished, allowed = self._wished_limit(), NO_LIMIT if self.level is None else self.level.limit
         limit = LayerLimit(min(wished.spatial, allowed.spatial), min(wished.temporal, allowed.temporal))
         if limit != self.row.limit and self.row.select(limit):
             self._repair.begin_run(self.row.last_sequence + 1)
+
+    def _wished_limit(self) -> LayerLimit:
+        layers = self.source.layers
+        return wished_limit(self._wish, layers.within, layers.temporal_layers, layers.frame_rate)
 
     def _lacks_spatial_layers(self) -> bool:
         """Whether more of the source could be sent from its next key frame on."""

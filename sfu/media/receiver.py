@@ -20,6 +20,7 @@ from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Rid, Ssrc
 from sfu.media.downtrack import DownTrack, DownTrackStatistics, for_each_down_track
 from sfu.media.fanout import MAX_PAYLOAD_BYTES, NO_EPOCH, FanOut, PacketFacts
+from sfu.media.ladder import LayerCost
 from sfu.media.layers import TrackLayers
 from sfu.media.quality import Counts
 from sfu.media.reading import NOTHING_READ, PayloadReader
@@ -237,6 +238,8 @@ class Receiver:
     def _forward(self, stream: SourceStream, packet: bytes, facts: PacketFacts) -> None:
         """Keep a packet for those who lose it, and send it to all who get its layer, in every format."""
         stream.history.put(facts.sequence, packet, facts)
+        if facts.frame is not None:
+            stream.inner_meter.count(facts.frame.spatial, facts.frame.temporal, facts.payload_end - facts.payload_at)
         self._fan_out.forward(packet, facts)
         if self.formats:
             self._convert(packet, facts)
@@ -267,14 +270,14 @@ class Receiver:
             self._changed()
         return True
 
-    def bitrates(self, now: float) -> dict[int, int]:
-        """Return what each layer that comes in costs to send on, in bit/s, where that is known."""
-        bitrates: dict[int, int] = {}
+    def costs(self, now: float) -> dict[int, LayerCost]:
+        """Return what each layer that comes in costs to send on, where that is known."""
+        costs: dict[int, LayerCost] = {}
         for layer, stream in self._active.items():
             totals = stream.totals()
             if (bitrate := stream.meter.sample(totals.packets, totals.octets, now)) is not None:
-                bitrates[layer] = bitrate
-        return bitrates
+                costs[layer] = LayerCost(bitrate, stream.inner_meter.sample(now))
+        return costs
 
     def find(self, epoch: int, sequence: int) -> tuple[bytes, PacketFacts] | None:
         """Return the packet that was forwarded under this number of this epoch, if it is still kept."""

@@ -298,7 +298,7 @@ class MediaSession:
     def _report(self, now: float) -> None:
         """Send what came in of each bound SSRC, and what goes out on each that the publisher has put on a clock."""
         for receiver in self._receivers.values():
-            receiver.bitrates(now)  # so that it is known what layers cost when that first matters
+            receiver.costs(now)  # so that it is known what layers cost when that first matters
         blocks = [
             block
             for ssrc, (_, stream) in self._incoming.items()

@@ -6,6 +6,7 @@ from rtp.reception import SenderClock
 from rtp.sdp.codecs import MediaKind
 from sfu.media.downtrack import DownTrack
 from sfu.media.fanout import PacketFacts
+from sfu.media.ladder import LayerCost
 from sfu.media.layers import TrackLayers
 
 
@@ -46,6 +47,6 @@ class Silence:
         """Nothing has a clock."""
         return None
 
-    def bitrates(self, now: float) -> Mapping[int, int]:  # noqa: ARG002 - a protocol's
+    def costs(self, now: float) -> Mapping[int, LayerCost]:  # noqa: ARG002 - a protocol's
         """It costs nothing."""
         return {}

@@ -7,7 +7,7 @@ from rtp.nack import NackGenerator
 from rtp.packet import RtpHeader, build_packet
 from rtp.reception import Reception
 from rtp.units import Ssrc
-from sfu.media.bitrates import BitrateMeter
+from sfu.media.bitrates import BitrateMeter, InnerMeter
 from sfu.media.fanout import NO_EPOCH, PacketFacts
 from sfu.media.forwarder import GapCloser
 from sfu.media.keyframes import KeyframeRequests
@@ -30,6 +30,7 @@ class SourceStream:
         self.payloads = payloads
         self.keyframes = KeyframeRequests()
         self.meter = BitrateMeter()
+        self.inner_meter = InnerMeter()
         self.begin(NO_EPOCH)
 
     def begin(self, epoch: int) -> None:

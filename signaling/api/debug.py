@@ -10,6 +10,7 @@ import trio
 
 from sfu.agents.agents import Agents
 from sfu.agents.census import take_census
+from sfu.media.ladder import Level
 from sfu.model import VideoGrant
 from sfu.room.debug import describe_participant, describe_room
 from sfu.room.rooms import Rooms
@@ -65,10 +66,12 @@ async def _respond(exchange: Exchange, value: object) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Make plain data of statistics: an enumeration is its name, also as a key."""
+    """Make plain data of statistics: an enumeration is its name, also as a key, and a level in words."""
     match value:
         case Enum():
             return value.name
+        case Level():
+            return str(value)
         case Mapping():
             return {str(_plain(key)): _plain(each) for key, each in value.items()}
         case list() | tuple() | set() | frozenset():

@@ -5,6 +5,7 @@ import trio
 from livekit.protocol.rtc import ACTIVE, PAUSED, SignalRequest, SimulateScenario
 
 from sfu.media.downtrack import Allowance
+from sfu.media.ladder import Level
 from tests.simulation.bottleneck import Outcome, Phase, bottleneck, run_phases
 from tests.simulation.house import House, flows, open_house, sent, wait_until
 from triforium.config import CongestionControlConfig, RtcConfig
@@ -147,8 +148,10 @@ async def test_why_a_layer_is_sent_is_shown(autojump_clock) -> None:
     assert allowances[0] is None
     last = allowances[-1]
     assert last is not None
-    assert last.layer == 0
-    assert last.bitrates_bps[0] < last.budget_bps < last.bitrates_bps[1] < last.bitrates_bps[2]
+    assert last.level == Level(0)
+    assert [rung.level.layer for rung in last.ladder] == [0, 1, 2]
+    costs = [rung.bitrate_bps for rung in last.ladder]
+    assert costs[0] < last.budget_bps < costs[1] < costs[2]
 
 
 @pytest.mark.parametrize("feedback", [BandwidthFeedback.TRANSPORT_CC, BandwidthFeedback.REMB])

@@ -150,6 +150,17 @@ def test_loss_beyond_chance_is_congestion_even_without_a_queue() -> None:
     assert 300_000 < bitrate < 500_000
 
 
+def test_who_sends_too_little_to_tell_of_losses_is_not_congested_for_ever_by_those_before() -> None:
+    sender = Sender()
+    sender.pass_time(2, loss=0.5)
+    assert sender.estimator.estimate.is_congested
+    for _ in range(15):
+        sender.now += 0.2
+        number = sender.estimator.sent(SIZE, sender.now)
+        sender.estimator.receive_feedback(feedback(number, [sender.now + 0.03]), sender.now + 0.05)
+    assert not sender.estimator.estimate.is_congested
+
+
 def test_a_path_on_which_nothing_is_sent_any_more_is_not_congested_for_ever() -> None:
     sender = Sender()
     sender.pass_time(2)

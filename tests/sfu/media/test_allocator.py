@@ -5,18 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.media.allocator import HEADROOM, Demand, Rung, allocate, next_step_bps
+from sfu.media.allocator import HEADROOM, Demand, allocate, next_step_bps
+from sfu.media.ladder import Level, Rung
 
-CAMERA = (Rung(0, 150_000), Rung(1, 500_000), Rung(2, 1_700_000))
-SCREEN = (Rung(0, 400_000), Rung(1, 2_500_000))
+CAMERA = (Rung(Level(0), 150_000), Rung(Level(1), 500_000), Rung(Level(2), 1_700_000))
+SCREEN = (Rung(Level(0), 400_000), Rung(Level(1), 2_500_000))
 
 
 def camera(current: int | None = None, *, up_to: int = 2) -> Demand:
-    return Demand(CAMERA[: up_to + 1], current=current)
+    return Demand(CAMERA[: up_to + 1], current=None if current is None else Level(current))
 
 
 def layers(demands: list[Demand], budget_bps: int, *, may_pause: bool = False) -> list[int | None]:
-    return [rung and rung.layer for rung in allocate(demands, budget_bps, may_pause=may_pause)]
+    return [rung and rung.level.layer for rung in allocate(demands, budget_bps, may_pause=may_pause)]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,8 @@ def test_what_would_be_needed_for_more_is_known() -> None:
 @st.composite
 def demand(draw: st.DrawFn) -> Demand:
     costs = sorted(draw(st.sets(st.integers(1, 5_000_000), min_size=1, max_size=6)))
-    ladder = tuple(Rung(layer, cost) for layer, cost in enumerate(costs))
-    return Demand(ladder, draw(st.integers(0, 2)), draw(st.none() | st.integers(0, 5)))
+    ladder = tuple(Rung(Level(layer), cost) for layer, cost in enumerate(costs))
+    return Demand(ladder, draw(st.integers(0, 2)), draw(st.none() | st.integers(0, 5).map(Level)))
 
 
 demand_lists = st.lists(demand(), max_size=6)
@@ -99,7 +100,7 @@ def test_more_budget_never_means_less_for_one_video(each: Demand, amounts: list[
 def test_what_was_given_once_is_given_again(demands: list[Demand], budget: int, may_pause: bool) -> None:
     first = allocate(demands, budget, may_pause=may_pause)
     settled = [
-        replace(each, current=None if rung is None else rung.layer) for each, rung in zip(demands, first, strict=True)
+        replace(each, current=None if rung is None else rung.level) for each, rung in zip(demands, first, strict=True)
     ]
     assert allocate(settled, budget, may_pause=may_pause) == first
 

@@ -12,6 +12,7 @@ from rtp.sdp.codecs import MediaKind
 from rtp.units import Ssrc
 from sfu.media.bandwidth import STABLE_SECONDS
 from sfu.media.downtrack import DownTrack
+from sfu.media.ladder import Level
 from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.session import MediaSession
@@ -105,7 +106,7 @@ async def test_a_budget_that_does_not_do_pauses_where_that_is_allowed(
     assert changes == ([True] if may_pause else [])
     allowance = each.down_track.statistics().allowance
     assert allowance is not None
-    assert (allowance.layer, allowance.budget_bps) == (None if may_pause else 0, 1_000)
+    assert (allowance.level, allowance.budget_bps) == (None if may_pause else Level(0), 1_000)
     each.session.bandwidth.force(None)
     await each.play(STABLE_SECONDS)
     assert changes == ([True, False] if may_pause else [])

@@ -9,11 +9,12 @@ from rtp.packet import parse_header
 from rtp.payload.dependency_descriptor import Structure, parse_dependency_descriptor
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Ssrc
-from sfu.media.downtrack import DownTrack
+from sfu.media.downtrack import Allowance, DownTrack
+from sfu.media.ladder import Level
 from sfu.media.layers import TrackLayers
 from sfu.media.reading import PayloadReader
 from sfu.media.receiver import Receiver
-from sfu.media.selecting import NO_LIMIT, LayerLimit
+from sfu.media.selecting import NO_LIMIT
 from sfu.media.simulcast import Quality, Wish
 from tests.rtp.wire import RecordedPacket, recorded_rtp
 from tests.sfu.media.rig import Connection, SentPacket
@@ -54,6 +55,10 @@ class Watched:
     def sent(self) -> list[SentPacket]:
         return self.connection.sent(7)
 
+    def allow(self, level: Level) -> None:
+        """Let no more of it be sent, as for want of bandwidth."""
+        self.down_track.allow(Allowance(level, (), 0))
+
 
 def descriptors(sent: list[SentPacket]) -> Iterator[tuple[int, int, int | None]]:
     """Yield the layers of each packet and its mask of decode targets, as a receiver reads them."""
@@ -82,7 +87,7 @@ def decode(what: str, sent: list[SentPacket]) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("spatial", [0, 1, 2])
 async def test_a_decoder_shows_the_layer_of_vp9_that_was_asked_for(spatial: int, *, reads_descriptor: bool) -> None:
     watched = Watched("vp9", reads_descriptor=reads_descriptor)
-    watched.down_track.limit_layers(LayerLimit(spatial, 2))
+    watched.allow(Level(0, spatial, 2))
     watched.play()
     assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
     sizes = decode("vp9", watched.sent)
@@ -93,7 +98,7 @@ async def test_a_decoder_shows_the_layer_of_vp9_that_was_asked_for(spatial: int,
 @pytest.mark.parametrize("spatial", [0, 1, 2])
 async def test_a_decoder_shows_av1_of_the_layers_that_were_asked_for(spatial: int) -> None:
     watched = Watched("av1")
-    watched.down_track.limit_layers(LayerLimit(spatial, 2))
+    watched.allow(Level(0, spatial, 2))
     watched.play()
     assert [each.index for each in watched.sent] == list(range(10, 10 + len(watched.sent)))
     sizes = decode("av1", watched.sent)
@@ -104,7 +109,7 @@ async def test_a_decoder_shows_av1_of_the_layers_that_were_asked_for(spatial: in
 @pytest.mark.parametrize("what", ["vp9", "av1"])
 async def test_every_packet_says_which_layers_are_sent(what: str) -> None:
     watched = Watched(what)
-    watched.down_track.limit_layers(LayerLimit(1, 0))
+    watched.allow(Level(0, 1, 0))
     watched.play()
     layers = list(descriptors(watched.sent))
     assert {(spatial, temporal) for spatial, temporal, _ in layers} == {(0, 0), (1, 0)}
@@ -140,14 +145,14 @@ def test_the_descriptor_is_read_of_codecs_whose_layers_it_tells(mime: str, *, is
 async def test_fewer_layers_come_in_the_middle_and_what_is_lost_is_sent_again_as_it_was() -> None:
     watched = Watched("vp9")
     watched.play(60)
-    watched.down_track.limit_layers(LayerLimit(0, 1))
+    watched.allow(Level(0, 0, 1))
     watched.play()
     sent = watched.sent
     assert [each.index for each in sent] == list(range(10, 10 + len(sent)))
     before = len(sent)
     watched.down_track.nack([each.header.sequence for each in sent[-20:]], 20.0)
     assert len(watched.sent) == before + 20  # the rig's keys see to it that they are what they were
-    watched.down_track.limit_layers(NO_LIMIT)
+    watched.allow(Level(0))
     assert watched.stream.keyframes.next_timeout() is not None, "more spatial layers take a key picture"
 
 
