@@ -1,9 +1,10 @@
 """What a participant wants of others, compared with what there is and what it may have, over and over."""
 
 import logging
+import math
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from livekit.protocol import models, rtc
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SETTINGS_SECONDS: Final = 0.1
+"""Settings of a track that come together are followed once: each may cost a key frame. Whoever scrolls, or resizes a
+window, sends many."""
+
 
 class Reconciler:
     """Begins and ends the subscriptions of one participant, and tells it why it does not get what it wants."""
@@ -31,6 +36,7 @@ class Reconciler:
         self._wishes = Wishes(automatic=automatic, settings=watching.settings)
         self._changed = Notifier()
         self._told_allowed: dict[TrackSid, bool] = {}
+        self._settings_due: dict[TrackSid, float] = {}  # the earliest first; of subscriptions only
 
     def wake(self) -> None:
         """Look again, soon and in a task of this participant, so that a fault ends nobody else."""
@@ -40,9 +46,10 @@ class Reconciler:
         """Look whenever something has changed, until cancelled."""
         seen = 0
         while True:
-            with trio.move_on_at(self._wishes.gives_up_at):
+            with trio.move_on_at(min(self._wishes.gives_up_at, next(iter(self._settings_due.values()), math.inf))):
                 await self._changed.wait_changed(seen)
             seen = self._changed.version
+            self._follow_settings(trio.current_time())
             self.reconcile()
 
     def reconcile(self) -> None:
@@ -80,9 +87,17 @@ class Reconciler:
             self._told_allowed.pop(sid, None)
 
     def set_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
-        """Send as much of a track as the client wants of it, now or once it is subscribed."""
+        """Send as much of a track as the client wants of it, soon or once it is subscribed; at once if it begins to."""
+        was_disabled = self._wishes.settings(sid).is_disabled
         self._wishes.set_settings(sid, settings)
-        self._participant.subscriber.set_settings(sid, settings)
+        if sid not in self._participant.subscriber.subscriptions:
+            return
+        if was_disabled and not settings.is_disabled:
+            self._settings_due.pop(sid, None)
+            self._participant.subscriber.set_settings(sid, settings)
+        elif sid not in self._settings_due:
+            self._settings_due[sid] = trio.current_time() + SETTINGS_SECONDS
+            self.wake()
 
     def disable(self, sid: TrackSid) -> None:
         """Send nothing of a track for now, and leave what else is wanted of it."""
@@ -91,6 +106,7 @@ class Reconciler:
     def forget(self, sid: TrackSid) -> None:
         """A track is gone for good: what was wished and told of it means nothing more."""
         self._wishes.forget(sid)
+        self._settings_due.pop(sid, None)
         self._told_allowed.pop(sid, None)
         self.wake()
 
@@ -108,6 +124,7 @@ class Reconciler:
         """Look at another room from now on, of whose tracks nothing in particular was said."""
         self._room = room
         self._wishes.forget_all()
+        self._settings_due.clear()
         self._told_allowed.clear()
 
     def cannot_decode(self, track: MediaTrack) -> None:
@@ -115,6 +132,12 @@ class Reconciler:
         logger.info("%s cannot decode %s: %s", self._participant.identity, list(track.codecs), track.sid)
         self._wishes.set_wanted(track.sid, wanted=False)
         self._tell_failure(track.sid, models.SE_CODEC_UNSUPPORTED)
+
+    def _follow_settings(self, now: float) -> None:
+        """Do what was last said of each track for which it is time."""
+        for sid in [sid for sid, due in self._settings_due.items() if now >= due]:
+            del self._settings_due[sid]
+            self._participant.subscriber.set_settings(sid, self._wishes.settings(sid))
 
     def _give_up(self, existing: Collection[TrackSid]) -> None:
         """Tell of tracks that were asked for long ago, and are not there; see to it that the others are looked at."""
