@@ -55,7 +55,7 @@ class Track:
     """What somebody has received of one track so far.
 
     `first_frame_seconds` count from when they began to join. `width`, `height` and `longest_gap_seconds`, between frames
-    shown, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told. Of pages
+    shown, and `held_back_seconds`, of a picture before it was, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told. Of pages
     alone are `packets` that came, decoded or not, and of sound `redundant` frames of it, which RED brought.
     """
 
@@ -68,6 +68,7 @@ class Track:
     codec: str | None = None
     longest_gap_seconds: float = 0.0
     first_frame_seconds: float | None = None
+    held_back_seconds: float = 0.0
     colour: tuple[int, int, int] = (0, 0, 0)
     energy: float = 0.0
     frequency: float = 0.0

@@ -84,6 +84,7 @@ async function stateOf(publication) {
     height: known.height,
     longest_gap_seconds: gapUntil(performance.now(), known) / 1000,
     first_frame_seconds: known.firstFrameSeconds,
+    held_back_seconds: (inbound?.jitterBufferDelay ?? 0) / (inbound?.jitterBufferEmittedCount || 1),
     colour: meanColour(known.element),
   };
 }

@@ -16,6 +16,9 @@ FREEZE_SECONDS: Final = 0.5
 FRAMES_SECONDS: Final = 0.7
 """Long enough for frames of every layer that is sent."""
 
+HELD_BACK_SECONDS: Final = 0.4
+"""On the average, where the room says at least 0.6. On loopback a page holds pictures back for 0.02 of its own accord."""
+
 SMALL, LARGE = (320, 180), (640, 360)
 """The layers of a page's camera, as livekit-client makes them by default."""
 
@@ -165,3 +168,14 @@ async def test_the_event_of_active_speakers_names_who_speaks(folder):
         for page in pages:
             named = {name for names in (await page.view()).speakers for name in names}
             assert named == {"alice", "bob"}
+
+
+async def test_pictures_are_held_back_as_the_room_says(folder):
+    delay = {"enabled": True, "min": 600, "max": 900}
+    async with open_meeting(folder, {"room": {"playout_delay": delay}}) as meeting:
+        alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
+        bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
+        await at_once(alice.join, bob.join)
+        await at_once(alice.publish, bob.publish)
+        for page, other in ((alice, "bob"), (bob, "alice")):
+            await page.until(lambda view, other=other: view.video(other).held_back_seconds >= HELD_BACK_SECONDS)
