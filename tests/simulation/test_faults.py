@@ -16,6 +16,7 @@ from livekit.protocol.rtc import LeaveRequest, MuteTrackRequest, SignalRequest, 
 from sfu.room.joining import Joining
 from sfu.room.participant import Participant
 from sfu.room.peer import Peer
+from sfu.room.reconciler import SETTINGS_SECONDS
 from sfu.room.subscriber import Subscription
 from tests.simulation.house import House, flows, open_house
 from triforium.testing import Link
@@ -186,6 +187,7 @@ async def test_a_fault_in_a_decision_ends_its_subscriber(autojump_clock, single)
         for disabled in (True, False):
             setting = UpdateTrackSettings(track_sids=[scene.video.sid], disabled=disabled)
             scene.bob.send(SignalRequest(track_setting=setting))
+            await trio.sleep(2 * SETTINGS_SECONDS)  # shorter than that, it is never stopped
         await scene.check_bob_is_out()
         scene.check_logged("bob crashed")
 
