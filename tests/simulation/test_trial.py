@@ -44,13 +44,13 @@ def test_every_picture_is_what_a_decoder_fed_directly_gives(trial_seed: int) -> 
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
-SEED = 23
+SEED = 20
 """In which layers are changed, as the first test below says."""
 
-SCALING_SEED = 3
+SCALING_SEED = 7
 """In which more spatial layers are wished for between key pictures."""
 
-THINNING_SEED = 10
+THINNING_SEED = 4
 """In which more temporal layers are wished for just before a frame that needs one which was left out."""
 
 
