@@ -74,6 +74,7 @@ class Reconciler:
         for track in steps.subscribe:
             subscriber.subscribe(track, self._wishes.settings(track.sid))
         subscriber.follow_codecs()
+        subscriber.ask()
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
         """Note whether the client wants a track, which need not exist yet; `reconcile` acts on it.

@@ -149,8 +149,11 @@ class Subscriber:
     def _tell_pauses(self) -> None:
         self._stream_states.look({sid: (each.track, each.down_track) for sid, each in self.subscriptions.items()})
 
+    def ask(self) -> None:
+        """Ask the client for the next description, once for all that has changed; nothing if it is us who offer."""
+
     def _changed(self) -> None:
-        """Ask for, or prepare, the next description."""
+        """Let there be another description."""
         raise NotImplementedError
 
     def _waiting(self) -> Iterable[Subscription]:
@@ -273,6 +276,7 @@ class AnsweringSubscriber(Subscriber):
         super().__init__(peer, owner)
         self._asked: Counter[MediaKind] = Counter()
         self._may_ask = False
+        self._has_changed = False
 
     def prepare_answer(self) -> None:
         """Give idle sections of the offer to tracks that wait for one."""
@@ -287,7 +291,7 @@ class AnsweringSubscriber(Subscriber):
                 self._give_up(subscription)
 
     def answered(self) -> None:
-        """Bind what the answer carries, and ask for the sections that are still missing."""
+        """Bind what the answer carries. Sections may still be missing: the client is to be asked again for those."""
         with self.peer.connection.endpoint.batch():
             self._bind_agreed()
         self._asked.clear()
@@ -302,13 +306,14 @@ class AnsweringSubscriber(Subscriber):
         """From now on the client can be asked to offer again; it is, once, if it subscribes to anything."""
         super().connection_established()
         self._may_ask = True
-        if self.subscriptions:
-            self._changed()
+        self._has_changed = bool(self.subscriptions)
+        self.ask()
 
-    def _changed(self) -> None:
+    def ask(self) -> None:
         """Ask the client to offer again, with as many more sections as are missing, and not asked for yet."""
-        if not self._may_ask:
+        if not (self._may_ask and self._has_changed):
             return
+        self._has_changed = False
         missing = self._missing() - self._asked
         self._asked += missing
         self._owner.tell(
@@ -318,6 +323,9 @@ class AnsweringSubscriber(Subscriber):
                 )
             )
         )
+
+    def _changed(self) -> None:
+        self._has_changed = True
 
     def _missing(self) -> Counter[MediaKind]:
         """Count the sections that waiting tracks lack. Those that the next answer frees will do, one answer later."""

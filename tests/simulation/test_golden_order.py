@@ -184,6 +184,20 @@ async def test_on_the_single_connection_the_first_answer_carries_the_tracks_and_
         assert first.sdp.count("a=sendonly") == 6, "idle sections too, without a track"
 
 
+async def test_for_tracks_that_come_or_go_together_one_more_offer_is_asked_for(autojump_clock) -> None:
+    async with open_house() as house, house.visitor("bob", single=True) as bob:
+        await bob.wait_connected()
+        async with house.visitor("alice", single=True) as alice:
+            await alice.wait_connected()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(alice.publish_video)
+                nursery.start_soon(alice.publish_audio)
+            await bob.wait_until(lambda: len(bob.subscribed) == 2)
+            assert len(sent(bob, "media_sections_requirement")) == 1
+        await bob.wait_until(lambda: not bob.subscribed)
+        assert len(sent(bob, "media_sections_requirement")) == 2
+
+
 async def test_on_two_connections_the_first_offer_holds_data_only_and_the_second_the_tracks(autojump_clock) -> None:
     async with late_joiner(single=False, habits=Habits.JAVASCRIPT) as bob:
         first, second = sent(bob, "offer")
