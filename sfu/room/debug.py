@@ -5,6 +5,9 @@ from typing import Any
 
 from livekit.protocol import models
 
+from sfu.media.ladder import Level
+from sfu.media.layers import TrackLayers
+from sfu.media.selecting import NO_LIMIT
 from sfu.room.participant import Participant
 from sfu.room.room import Room
 
@@ -66,6 +69,35 @@ def describe_participant(participant: Participant) -> dict[str, Any]:
             for sid, subscription in participant.subscriber.subscriptions.items()
         },
     }
+
+
+def describe_decisions(participant: Participant) -> dict[str, Any]:
+    """Return of each track that somebody is sent why it gets that: what it wants, what there is, what its link is worth.
+
+    Layers go by the names that their publisher gave them.
+    """
+    decisions: dict[str, Any] = {}
+    for sid, subscription in participant.subscriber.subscriptions.items():
+        down_track, layers = subscription.down_track, subscription.down_track.source.layers
+        statistics = down_track.statistics()
+        allowance = statistics.allowance
+        decisions[sid] = {
+            "wanted": layers.name(statistics.wished),
+            "available": [layers.name(layer) for layer in sorted(layers.live)],
+            "within": {"spatial": max(1, len(layers.within)), "temporal": layers.temporal_layers},
+            "sent": _describe_level(layers, down_track.level),
+            "paused": statistics.paused,
+            "budget_bps": None if allowance is None else allowance.budget_bps,
+        }
+    return decisions
+
+
+def _describe_level(layers: TrackLayers, level: Level | None) -> dict[str, Any] | None:
+    """Return a level with the highest layers within, None where that is all; None for nothing."""
+    if level is None:
+        return None
+    spatial, temporal = (None if each in NO_LIMIT else each for each in level.limit)
+    return {"layer": layers.name(level.layer), "spatial": spatial, "temporal": temporal}
 
 
 def _name(names: Iterable[tuple[str, int]], number: int) -> str:

@@ -1,4 +1,8 @@
-"""`GET /debug/rooms` and `/debug/agents`: what there is, as JSON, for whoever may list rooms; under `--dev` for anybody."""
+"""What there is, as JSON, for people who look for a reason.
+
+`GET /debug/rooms` and `/debug/agents` are for whoever may list rooms, under `--dev` for anybody. `/debug/subscriptions` is
+for whoever is in a room, by the token that it came with, and about what it is sent itself.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -11,8 +15,8 @@ import trio
 from sfu.agents.agents import Agents
 from sfu.agents.census import take_census
 from sfu.media.ladder import Level
-from sfu.model import VideoGrant
-from sfu.room.debug import describe_participant, describe_room
+from sfu.model import RoomName, VideoGrant
+from sfu.room.debug import describe_decisions, describe_participant, describe_room
 from sfu.room.rooms import Rooms
 from signaling import tokens
 from signaling.http.errors import HttpError
@@ -35,7 +39,11 @@ class DebugService:
 
     def handlers(self) -> dict[str, Handler]:
         """What to answer under which path."""
-        return {"/debug/rooms": self._show_rooms, "/debug/agents": self._show_agents}
+        return {
+            "/debug/rooms": self._show_rooms,
+            "/debug/agents": self._show_agents,
+            "/debug/subscriptions": self._show_subscriptions,
+        }
 
     def _authorize(self, exchange: Exchange) -> None:
         """Raises HttpError for who may not look."""
@@ -48,6 +56,16 @@ class DebugService:
     async def _show_agents(self, exchange: Exchange) -> None:
         self._authorize(exchange)
         await _respond(exchange, take_census(self.agents))
+
+    async def _show_subscriptions(self, exchange: Exchange) -> None:
+        claims = tokens.authenticate(exchange.request, self.keys, self.wall())
+        if claims is None or claims.video is None or not claims.video.room_join:
+            raise HttpError(401, "permissions denied")
+        room = self.rooms.find(RoomName(claims.video.room))
+        participant = None if room is None else room.participants.get(claims.identity)
+        if participant is None:
+            raise HttpError(404, "you are not in this room")
+        await _respond(exchange, {"subscriptions": _plain(describe_decisions(participant))})
 
     async def _show_rooms(self, exchange: Exchange) -> None:
         self._authorize(exchange)

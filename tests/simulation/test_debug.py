@@ -53,3 +53,40 @@ async def test_only_operators_look_inside(autojump_clock, grant, status) -> None
         operator.token = api_token(**grant) if grant else ""
         for path in ("/debug/rooms", "/debug/agents"):
             assert (await operator.get(path)).status == status
+
+
+async def test_who_is_in_a_room_sees_why_it_is_sent_what_it_is_sent(autojump_clock) -> None:
+    async with open_call(single=True) as (house, alice, bob), open_back_end(house) as client:
+        video = await alice.publish_simulcast()
+        await bob.wait_until(flows(bob, video.sid))
+        house.participant("bob").subscriber.peer.media.bandwidth.force(100)
+        down_track = house.participant("bob").subscriber.subscriptions[video.sid].down_track
+        await wait_until(lambda: down_track.statistics().layer == 0)
+        client.token = bob.token
+        answer = await client.get("/debug/subscriptions")
+        assert json.loads(answer.body)["subscriptions"] == {
+            video.sid: {
+                "wanted": "f",
+                "available": ["q", "h", "f"],
+                "within": {"spatial": 1, "temporal": 1},
+                "sent": {"layer": "q", "spatial": None, "temporal": None},
+                "paused": [],
+                "budget_bps": 100,
+            }
+        }
+
+
+@pytest.mark.parametrize(
+    ("grant", "status"),
+    [
+        (None, 401),
+        ({"room_list": True}, 401),
+        ({"room_join": True, "room": ROOM}, 404),
+        ({"room_join": True, "room": "elsewhere"}, 404),
+    ],
+    ids=["nobody", "lists rooms", "is not in the room", "is in another room"],
+)
+async def test_subscriptions_are_shown_to_their_own_subscriber_only(autojump_clock, grant, status) -> None:
+    async with open_call(single=True) as (house, _alice, _bob), open_back_end(house) as client:
+        client.token = api_token(**grant) if grant else ""
+        assert (await client.get("/debug/subscriptions")).status == status

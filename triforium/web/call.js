@@ -30,8 +30,8 @@ const CHANGES = [
 ];
 
 /** Show a connected room until it is over. Returns LiveKit's name of the reason. */
-export async function holdCall({ room, chat, captions, name, link, tracks }) {
-  const tiles = new Tiles(room);
+export async function holdCall({ room, token, chat, captions, name, link, tracks }) {
+  const tiles = new Tiles(room, token);
   const toolbar = new Toolbar(room);
   const update = () => {
     tiles.update();

@@ -3,13 +3,16 @@
 import { byId, element } from "./dom.js";
 import { Track } from "./livekit.js";
 import { describe, totals } from "./stats.js";
-import { choices, whyThisLayer } from "./why.js";
+import { decisions } from "./token.js";
+import { choices, decisionRows, whyThisLayer } from "./why.js";
 
 const INTERVAL_MS = 1000;
 const MARGIN = 8;
 
 export class Details {
-  constructor() {
+  /** `token` is what its bearer came into the room with. */
+  constructor(token) {
+    this.token = token;
     this.panel = byId("details");
     this.tile = null;
     this.offered = null; // the publication whose qualities can be chosen
@@ -64,9 +67,10 @@ export class Details {
     const tile = this.tile;
     const { participant, isScreen, publication } = tile;
     const sound = participant.getTrackPublication(isScreen ? Track.Source.ScreenShareAudio : Track.Source.Microphone);
+    const decided = participant.isLocal ? {} : await decisions(this.token);
     const sections = [
-      await this.#section(isScreen ? "Screen" : "Camera", publication),
-      await this.#section(isScreen ? "Its sound" : "Microphone", sound),
+      await this.#section(isScreen ? "Screen" : "Camera", publication, decisionRows(decided[publication?.trackSid])),
+      await this.#section(isScreen ? "Its sound" : "Microphone", sound, []),
     ];
     if (this.tile !== tile) return;
     byId("details-body").replaceChildren(...sections.flat());
@@ -85,13 +89,13 @@ export class Details {
     byId("details-quality-field").hidden = offers.length === 0;
   }
 
-  async #section(title, publication) {
+  async #section(title, publication, decision) {
     const heading = element("h3", {}, title);
     if (!publication?.track) return [heading, element("p", { class: "hint" }, publication ? "Not received" : "Off")];
     if (publication.isMuted) return [heading, element("p", { class: "hint" }, "Off")];
     const now = totals((await publication.track.getRTCStatsReport()) ?? new Map());
     const layers = publication.trackInfo?.layers ?? [];
-    const rows = describe(now, this.before.get(publication.track), layers);
+    const rows = [...describe(now, this.before.get(publication.track), layers), ...decision];
     this.before.set(publication.track, now);
     const cells = rows.flatMap(([label, value]) => [element("dt", {}, label), element("dd", {}, value)]);
     const why = publication.isLocal ? "" : reason(publication, layers, now);

@@ -100,7 +100,7 @@ async function connect({ token, name, link }) {
   const captions = new Captions(room);
   try {
     await room.connect(serverAddress(location), token);
-    return { room, chat, captions, name, link };
+    return { room, token, chat, captions, name, link };
   } finally {
     button.disabled = false;
     button.textContent = "Join";

@@ -64,7 +64,11 @@ function bitrate(streams, before) {
     const then = before.find(({ id }) => id === stream.id);
     return sum + (8000 * (stream.bytes - then.bytes)) / Math.max(1, stream.time - then.time);
   }, 0);
-  return bitsPerSecond >= 1e6 ? `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bitsPerSecond / 1e3)} kbit/s`;
+  return bits(bitsPerSecond);
+}
+
+export function bits(perSecond) {
+  return perSecond >= 1e6 ? `${(perSecond / 1e6).toFixed(1)} Mbit/s` : `${Math.round(perSecond / 1e3)} kbit/s`;
 }
 
 function loss(stream, then) {

@@ -8,12 +8,12 @@ import { Tile } from "./tile.js";
 
 /** Shows who is in `room`. It is told that something changed, and looks for itself what did. */
 export class Tiles {
-  constructor(room) {
+  constructor(room, token) {
     this.room = room;
     this.list = byId("tiles");
     this.tiles = new Map(); // by key
     this.pinned = null; // a key
-    this.details = new Details();
+    this.details = new Details(token);
     this.observer = new ResizeObserver(() => this.#arrange());
     this.observer.observe(this.list);
   }

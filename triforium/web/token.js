@@ -1,4 +1,4 @@
-// Where the token comes from: the development server gives one to its own page; otherwise people bring theirs.
+// The token: the development server gives one to its own page, otherwise people bring theirs; and what it opens.
 
 import { Problem, joinProblem, tokenProblem } from "./words.js";
 
@@ -15,6 +15,16 @@ export async function askForToken(name, room) {
   }
   if (!response.ok) throw new Problem(tokenProblem(response.status));
   return (await response.json()).token;
+}
+
+/** What the server decided on each track that the bearer of `token` is sent, by the track's sid; none if it does not say. */
+export async function decisions(token) {
+  try {
+    const response = await fetch("/debug/subscriptions", { headers: { Authorization: `Bearer ${token}` } });
+    return response.ok ? (await response.json()).subscriptions : {};
+  } catch {
+    return {}; // it is away just now
+  }
 }
 
 /** The same for as long as the tab lives, so that who reloads the page takes their own place and leaves no double. */

@@ -1,6 +1,6 @@
 // Why a picture comes in the layer that it comes in, as far as its receiver can know. Pure.
 
-import { nearestLayers } from "./stats.js";
+import { bits, nearestLayers } from "./stats.js";
 
 const NAMES = ["Low", "Medium", "High"]; // by livekit-client's VideoQuality
 const TOLERANCE = 0.9; // as much smaller than its tile a layer may be, and still be what the server picks for it
@@ -35,6 +35,33 @@ export function whyThisLayer({ isPaused, layers, quality, wanted, received }) {
   if (layer.quality >= quality) return `You chose ${NAMES[layer.quality].toLowerCase()} quality.`;
   if (wanted && covers(layer, wanted)) return "Its tile needs no more.";
   return "More is not to be had now: a connection cannot carry it, or it is only beginning to be sent.";
+}
+
+/**
+ * What the server says of its last decision on a picture, as [label, value] pairs; none if it says nothing.
+ *
+ * `decision` is one of `/debug/subscriptions`.
+ */
+export function decisionRows(decision) {
+  if (!decision) return [];
+  const { sent, paused, available, wanted, budget_bps: budget } = decision;
+  const names = available.map(layerName);
+  const choice = names.length > 1 ? ` of ${names.join(", ")}` : "";
+  const rows = [["Server", sent ? `sends ${levelName(sent, decision.within)}${choice}` : `sends nothing: ${paused.join(", ").toLowerCase()}`]];
+  if (names.length > 1) rows.push(["Wanted", `up to ${layerName(wanted)}`]);
+  rows.push(["Your link", budget === null ? "shows no limit" : `carries ${bits(budget)}`]);
+  return rows;
+}
+
+function levelName({ layer, spatial, temporal }, within) {
+  const parts = [within.spatial > 1 ? `${(spatial ?? within.spatial - 1) + 1} of ${within.spatial} layers` : layerName(layer)];
+  if (temporal !== null) parts.push(`${temporal + 1} of ${within.temporal} rates`);
+  return parts.join(", ");
+}
+
+/** LiveKit's clients call their layers by a letter; others as they like. */
+function layerName(name) {
+  return { q: "low", h: "medium", f: "high" }[name] ?? name;
 }
 
 /** By height, or by width where the picture is upright. */

@@ -132,6 +132,7 @@ async def test_a_tile_tells_what_is_received_and_why_and_lets_people_choose(fold
         await alice.press("Enter")  # by keyboard
         await alice.says("kbit/s", "Loss\n0.0 %", "Codec\nVP8", "Codec\nOpus")
         await alice.says("640 \N{MULTIPLICATION SIGN} 360", "Layer\n2 of 2", "This is the best that is sent.")
+        await alice.says("Server\nsends medium of low, medium", "Your link\nshows no limit")
         await alice.is_accessible("details")
         await alice.evaluate("document.getElementById('details-quality').focus()")
         await alice.press("ArrowDown")

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { choices, whyThisLayer } from "../../../triforium/web/why.js";
+import { choices, decisionRows, whyThisLayer } from "../../../triforium/web/why.js";
 
 const [LOW, MEDIUM, HIGH] = [0, 1, 2];
 const LAYERS = [
@@ -62,4 +62,31 @@ test("upright pictures are measured by their width", () => {
 test("of layers of one size the upper one is meant", () => {
   const alike = [{ quality: LOW, width: 640, height: 360 }, LAYERS[2]];
   assert.match(why({ layers: alike, received: LAYERS[2] }), /the best/);
+});
+
+test("the server's decision is told in its own words", () => {
+  const within = { spatial: 1, temporal: 1 };
+  const sent = { layer: "h", spatial: null, temporal: null };
+  const decision = { wanted: "f", available: ["q", "h", "f"], within, sent, paused: [], budget_bps: 620_000 };
+  assert.deepEqual(decisionRows(decision), [
+    ["Server", "sends medium of low, medium, high"],
+    ["Wanted", "up to high"],
+    ["Your link", "carries 620 kbit/s"],
+  ]);
+});
+
+test("layers within a stream are counted, and so are rates of frames", () => {
+  const within = { spatial: 3, temporal: 3 };
+  const decision = { wanted: "q", available: ["q"], within, paused: [], budget_bps: null };
+  const says = (spatial, temporal) => decisionRows({ ...decision, sent: { layer: "q", spatial, temporal } })[0][1];
+  assert.equal(says(null, null), "sends 3 of 3 layers");
+  assert.equal(says(1, null), "sends 2 of 3 layers");
+  assert.equal(says(0, 1), "sends 1 of 3 layers, 2 of 3 rates");
+});
+
+test("a server that sends nothing says why, and one that tells nothing leaves nothing to show", () => {
+  const within = { spatial: 1, temporal: 1 };
+  const decision = { wanted: "q", available: ["q"], within, sent: null, paused: ["BANDWIDTH"], budget_bps: 30_000 };
+  assert.deepEqual(decisionRows(decision)[0], ["Server", "sends nothing: bandwidth"]);
+  assert.deepEqual(decisionRows(undefined), []);
 });
