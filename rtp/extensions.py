@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rtp.errors import DecodeError, LocalProtocolError
-from rtp.packet import RtpHeader, parse_header
+from rtp.packet import RtpHeader, parse_header, replace_extensions
 
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 """The media section a packet belongs to (RFC 9143 §15)."""
@@ -32,9 +32,7 @@ PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-del
 _ONE_BYTE: Final = 0xBEDE
 _TWO_BYTE: Final = 0x1000
 _APP_BITS: Final = 0x000F  # the low bits of the two-byte profile are the application's: any value is right
-_FIXED_BYTES: Final = 12  # of a header, before its sources (RFC 3550 §5.1)
 _STOP: Final = 15  # reserved in the one-byte form
-_HAS_EXTENSION: Final = 0x10  # the X bit in a packet's first byte (RFC 3550 §5.1)
 
 CAPTURE_TIME_BYTES: Final = (8, 16)
 """Of abs-capture-time: NTP time on the capturing clock, and maybe how far that is from the clock of sender reports."""
@@ -101,8 +99,7 @@ def with_extension(packet: bytes, element: int, data: bytes) -> bytes:
     """
     header = parse_header(packet)
     block = serialize_extensions([*parse_extensions(packet, header).items(), (element, data)])
-    sources_end = _FIXED_BYTES + 4 * (packet[0] & 0x0F)
-    return bytes((packet[0] | _HAS_EXTENSION,)) + packet[1:sources_end] + block + packet[header.size :]
+    return replace_extensions(packet, header, block)
 
 
 def playout_delay(min_ms: int, max_ms: int) -> bytes:

@@ -85,6 +85,12 @@ def parse_header(packet: bytes) -> RtpHeader:
     )
 
 
+def replace_extensions(packet: bytes, header: RtpHeader, extensions: bytes) -> bytes:
+    """Return a packet with another extension block, a whole one as `serialize_extensions` makes it."""
+    sources_end = header.extension_at - _EXTENSION.size if packet[0] & _EXTENDED else header.size
+    return b"".join((bytes((packet[0] | _EXTENDED,)), packet[1:sources_end], extensions, packet[header.size :]))
+
+
 def payload_end(packet: bytes, header: RtpHeader) -> int:
     """Return where the payload ends and padding begins; `header.size` for a packet of nothing but padding.
 

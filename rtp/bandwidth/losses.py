@@ -30,6 +30,11 @@ PATH_LOSS_FEEDBACKS: Final = 100
 """Over about how many of the last the path's own loss is averaged."""
 
 
+def exceeds_chance(share: float, chance: float, packets: int) -> bool:
+    """Say whether so large a share of `packets` is lost that it is no accident where each is lost with this chance."""
+    return share > chance + DEVIATIONS * sqrt(chance * (1 - chance) / packets)
+
+
 class Losses:
     """The losses of one path, feedback by feedback. `now` is in seconds on one monotonic clock."""
 
@@ -68,7 +73,7 @@ class Losses:
         # the median over time, not the mean over packets: a key frame that overflows a queue is bad luck of a moment
         share = sorted([share for _, _, share in window])[len(window) // 2]
         chance = min(RANDOM_LOSS, self.path_loss + OVERFLOW) if has_queue else RANDOM_LOSS
-        return share > chance + DEVIATIONS * sqrt(chance * (1 - chance) / packets)
+        return exceeds_chance(share, chance, packets)
 
     def forget(self) -> None:
         """Begin a new window: the losses of the one so far have been acted upon."""

@@ -14,11 +14,10 @@ without a REMB that should have grown and has not.
 
 from collections import deque
 from dataclasses import dataclass
-from math import sqrt
 from typing import Final
 
 from rtp.bandwidth.estimate import MIN_BITRATE_BPS, Estimate
-from rtp.bandwidth.losses import DEVIATIONS, MIN_PACKETS, RANDOM_LOSS
+from rtp.bandwidth.losses import MIN_PACKETS, RANDOM_LOSS, exceeds_chance
 
 SLOT_SECONDS: Final = 0.1
 """What is sent is counted by slots of about this length."""
@@ -161,7 +160,7 @@ class RemoteEstimator:
         self._close_slot(now)
         if expected < MIN_PACKETS or now < self._losses_at + LOSS_SECONDS:
             return False
-        if share <= RANDOM_LOSS + DEVIATIONS * sqrt(RANDOM_LOSS * (1 - RANDOM_LOSS) / expected):
+        if not exceeds_chance(share, RANDOM_LOSS, expected):
             return False
         self._losses_at = now
         return self._complain(int(self._capped(self._used()) * (1 - share)), now)

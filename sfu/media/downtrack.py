@@ -483,7 +483,8 @@ class DownTrack:
 
     def _select(self) -> None:
         """Let through the layers within the source that are wished for, and allowed."""
-        wished, allowed = self._wished_limit(), NO_LIMIT if self.level is None else self.level.limit
+        wished, level = self._wished_limit(), self.level
+        allowed = NO_LIMIT if level is None else level.limit
         limit = LayerLimit(min(wished.spatial, allowed.spatial), min(wished.temporal, allowed.temporal))
         if limit != self.row.limit and self.row.select(limit):
             self._repair.begin_run(self.row.last_sequence + 1)

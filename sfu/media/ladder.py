@@ -20,9 +20,13 @@ class Level(NamedTuple):
     temporal: int = NO_LIMIT.temporal
 
     def __str__(self) -> str:
-        within = {"spatial": self.spatial, "temporal": self.temporal}
-        limits = [f"{name} {highest}" for name, highest in within.items() if highest not in NO_LIMIT]
+        limits = [f"{name} {highest}" for name, highest in self.within.items() if highest is not None]
         return ", ".join([f"layer {self.layer}", *limits])
+
+    @property
+    def within(self) -> dict[str, int | None]:
+        """The highest layer of each kind within, by its name; None: all."""
+        return {kind: None if each in NO_LIMIT else each for kind, each in self.limit._asdict().items()}
 
     @property
     def limit(self) -> LayerLimit:

@@ -24,11 +24,15 @@ def numbered(rids: Sequence[Rid]) -> dict[Rid, int]:
     OBS counts its encodings down from 0, the highest, and LiveKit's server reads such names so. Others count by their
     order, lowest first as W3C's `sendEncodings` has it by default.
     """
-    if all(rid in RID_LAYERS for rid in rids):
+    if _are_livekits(rids):
         return {rid: RID_LAYERS[rid] for rid in rids}
     if _are_digits(rids):
         rids = sorted(rids, reverse=True)
     return {rid: at for at, rid in enumerate(rids)}
+
+
+def _are_livekits(rids: Sequence[Rid]) -> bool:
+    return all(rid in RID_LAYERS for rid in rids)
 
 
 def _are_digits(rids: Sequence[Rid]) -> bool:
@@ -48,7 +52,7 @@ class TrackLayers:
         """Take the names of the encodings, and their announced sizes (width, height) from low to high, if known."""
         self._by_name = numbered(rids)
         numbers = sorted(self._by_name.values()) or [0]
-        self._has_order = _are_digits(rids) or all(rid in RID_LAYERS for rid in rids)
+        self._has_order = _are_livekits(rids) or _are_digits(rids)
         known = sizes if len(sizes) == len(numbers) else [(0, 0)] * len(numbers)
         self.are_measured = len(numbers) > 1 and not all(map(all, known))
         self.published = tuple(

@@ -7,7 +7,6 @@ from livekit.protocol import models
 
 from sfu.media.ladder import Level
 from sfu.media.layers import TrackLayers
-from sfu.media.selecting import NO_LIMIT
 from sfu.room.participant import Participant
 from sfu.room.room import Room
 
@@ -93,11 +92,7 @@ def describe_decisions(participant: Participant) -> dict[str, Any]:
 
 
 def _describe_level(layers: TrackLayers, level: Level | None) -> dict[str, Any] | None:
-    """Return a level with the highest layers within, None where that is all; None for nothing."""
-    if level is None:
-        return None
-    spatial, temporal = (None if each in NO_LIMIT else each for each in level.limit)
-    return {"layer": layers.name(level.layer), "spatial": spatial, "temporal": temporal}
+    return None if level is None else {"layer": layers.name(level.layer), **level.within}
 
 
 def _name(names: Iterable[tuple[str, int]], number: int) -> str:

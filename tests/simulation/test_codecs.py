@@ -145,6 +145,13 @@ def video(sdp: str) -> Section:
     return next(section for section in reversed(sections) if section.media is MediaKind.VIDEO)
 
 
+async def payload_type_for_bob(house: House, sid: str) -> int:
+    """Wait until bob has agreed to a track, and return what it is sent as."""
+    down_track = house.participant("bob").subscriber.subscriptions[sid].down_track
+    await wait_until(lambda: down_track.bound)
+    return down_track.row.payload_type
+
+
 def mimes(info: TrackInfo) -> list[str]:
     return [codec.mime_type for codec in info.codecs]
 
@@ -246,9 +253,7 @@ async def test_h265_goes_from_who_encodes_it_to_who_decodes_it(autojump_clock, s
         assert (info.mime_type, mimes(info)) == ("video/H265", ["video/H265", "video/vp8"])
         await bob.receive("subscription_permission_update")
         await bob.negotiate()
-        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
-        await wait_until(lambda: down_track.bound)
-        assert down_track.row.payload_type == H265.payload_type
+        assert await payload_type_for_bob(house, info.sid) == H265.payload_type
 
 
 @both_layouts
@@ -263,9 +268,7 @@ async def test_subscribers_get_h264_under_the_number_that_it_has_on_their_connec
         await bob.receive("subscription_permission_update")
         described = await bob.negotiate()
         assert list(described.values()) == [info.sid]
-        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
-        await wait_until(lambda: down_track.bound)
-        assert down_track.row.payload_type == (120 if single else H264.payload_type)
+        assert await payload_type_for_bob(house, info.sid) == (120 if single else H264.payload_type)
 
 
 @both_layouts
@@ -307,9 +310,7 @@ async def test_who_decodes_the_profile_of_a_codec_gets_it(autojump_clock, single
         assert info.mime_type == "video/VP9"
         await bob.receive("subscription_permission_update")
         await bob.negotiate()
-        down_track = house.participant("bob").subscriber.subscriptions[info.sid].down_track
-        await wait_until(lambda: down_track.bound)
-        assert down_track.row.payload_type == TEN_BITS.payload_type
+        assert await payload_type_for_bob(house, info.sid) == TEN_BITS.payload_type
 
 
 @both_layouts

@@ -12,7 +12,7 @@ from sfu.model import TrackSid
 from sfu.room.participant import Participant
 from sfu.room.reconciler import SETTINGS_SECONDS
 from sfu.room.subscriptions import TrackSettings
-from tests.simulation.house import flows, open_house
+from tests.simulation.house import flows, open_call
 
 LOW, MEDIUM = TrackSettings(wish=Wish(Quality.LOW)), TrackSettings(wish=Wish(Quality.MEDIUM))
 BEST, OFF = TrackSettings(wish=DEFAULT_WISH), TrackSettings(is_disabled=True)
@@ -46,11 +46,7 @@ class Watcher:
 
 @asynccontextmanager
 async def open_watcher() -> AsyncIterator[Watcher]:
-    async with (
-        open_house() as house,
-        house.visitor("alice", single=True) as alice,
-        house.visitor("bob", single=True) as bob,
-    ):
+    async with open_call(single=True) as (house, alice, bob):
         camera = await alice.publish_simulcast()
         await bob.wait_until(flows(bob, camera.sid))
         yield Watcher(house.participant("bob"), TrackSid(camera.sid))
