@@ -31,6 +31,9 @@ POLL_SECONDS: Final = 0.05
 LOUD_ENERGY: Final = 0.002
 """More than silence gives in an hour, less than a beep: the square of the level, where 1 is the loudest, times seconds."""
 
+HALF_SECOND_FRAMES: Final = 8
+"""What cameras send in half a second."""
+
 QUIET_ENERGY: Final = 1e-6
 REST_SECONDS: Final = 1.2
 """Chromium's fake microphone beeps once a second."""
@@ -54,9 +57,10 @@ class Kind(Enum):
 class Track:
     """What somebody has received of one track so far.
 
-    `first_frame_seconds` count from when they began to join. `width`, `height` and `longest_gap_seconds`, between frames
-    shown, and `held_back_seconds`, of a picture before it was, are known of what pages receive only; `codec` is what pages decode, and what Python clients are told. Of pages
-    alone are `packets` that came, decoded or not, and of sound `redundant` frames of it, which RED brought.
+    `first_frame_seconds` count from when they began to join; `codec` is what pages decode, and what Python clients are
+    told. Of pages alone are `width` and `height` of the frames shown, how many there were since they have this size
+    (`frames_of_size`), `longest_gap_seconds` between two of them, `held_back_seconds` of a picture before it was shown,
+    `packets` that came, decoded or not, and of sound `redundant` frames of it, which RED brought.
     """
 
     muted: bool
@@ -65,6 +69,7 @@ class Track:
     frames: int = 0
     width: int = 0
     height: int = 0
+    frames_of_size: int = 0
     codec: str | None = None
     longest_gap_seconds: float = 0.0
     first_frame_seconds: float | None = None
@@ -174,7 +179,9 @@ class Participant:
         seen = (await self.view()).video(other.identity).frames
 
         def is_seen(view: View) -> bool:
-            return view.video(other.identity).frames >= seen + 8 and any(view.video(other.identity).colour)
+            return view.video(other.identity).frames >= seen + HALF_SECOND_FRAMES and any(
+                view.video(other.identity).colour
+            )
 
         track = (await self.until(is_seen)).video(other.identity)
         if other.kind is Kind.PYTHON:

@@ -22,9 +22,11 @@ const received = new Map(); // by track sid: what state() needs of a subscribed 
 function watch(track) {
   const element = track.attach();
   document.querySelector("main").append(element);
-  const seen = { track, element, width: 0, height: 0, firstFrameSeconds: null, lastFrameAt: null, longestGap: 0 };
+  const seen = { track, element, width: 0, height: 0, framesOfSize: 0 };
+  Object.assign(seen, { firstFrameSeconds: null, lastFrameAt: null, longestGap: 0 });
   const note = (now, { width, height }) => {
-    Object.assign(seen, { width, height, longestGap: gapUntil(now, seen), lastFrameAt: now });
+    const framesOfSize = width === seen.width && height === seen.height ? seen.framesOfSize + 1 : 1;
+    Object.assign(seen, { width, height, framesOfSize, longestGap: gapUntil(now, seen), lastFrameAt: now });
     seen.firstFrameSeconds ??= (now - joinedAt) / 1000;
     element.requestVideoFrameCallback(note);
   };
@@ -82,6 +84,7 @@ async function stateOf(publication) {
     codec: report?.get(inbound?.codecId)?.mimeType ?? null,
     width: known.width,
     height: known.height,
+    frames_of_size: known.framesOfSize,
     longest_gap_seconds: gapUntil(performance.now(), known) / 1000,
     first_frame_seconds: known.firstFrameSeconds,
     held_back_seconds: (inbound?.jitterBufferDelay ?? 0) / (inbound?.jitterBufferEmittedCount || 1),

@@ -6,7 +6,18 @@ from typing import Final
 import pytest
 import trio
 
-from tests.e2e.meeting import DUAL, SINGLE, WAIT_SECONDS, Kind, Meeting, Participant, at_once, open_meeting
+from tests.e2e.meeting import (
+    DUAL,
+    HALF_SECOND_FRAMES,
+    SINGLE,
+    WAIT_SECONDS,
+    Kind,
+    Meeting,
+    Participant,
+    View,
+    at_once,
+    open_meeting,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -34,10 +45,16 @@ async def three_pages(meeting: Meeting, **options: object) -> tuple[Participant,
 
 
 async def has_size(page: Participant, other: Participant, size: tuple[int, int]) -> None:
-    """Wait until frames of that size have come for half a second."""
-    await page.until(lambda view: (view.video(other.identity).width, view.video(other.identity).height) == size)
-    track = await page.sees(other)
-    assert (track.width, track.height) == size
+    """Wait until frames of that size, and of no other, have come for half a second.
+
+    Publishers start their layers as they find that their uplinks bear them, and may take one back at first.
+    """
+
+    def is_settled(view: View) -> bool:
+        track = view.video(other.identity)
+        return (track.width, track.height) == size and track.frames_of_size >= HALF_SECOND_FRAMES
+
+    await page.until(is_settled)
 
 
 async def changes_size(page: Participant, other: Participant, size: tuple[int, int], change: partial) -> None:
