@@ -9,10 +9,10 @@ FIREFOX := /usr/bin/firefox-esr
 IP := /usr/sbin/ip
 # 114 wants every startable function listed by name, and ours share theirs (`run`) with functions that are not;
 # 910 and 911 want a checkpoint on every way out, which not every function owes its callers;
-# 124, off for tests, does not know that a test is async to have a clock.
+# 124, off for tests, does not know that a test is async to have a clock. It is slow, so it gets only what is its business.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test test-simulation test-rest test-fuzz deep e2e e2e-chromium e2e-others bench lint proto lock clean
+.PHONY: install serve test deep e2e e2e-chromium e2e-others bench lint proto lock clean
 
 install: $(VENV)/.installed
 
@@ -34,26 +34,20 @@ $(VENV)/.developing: requirements/dev.lock $(VENV)/.installed
 serve: $(VENV)/.installed
 	$(BIN)/triforium serve --dev
 
-# In parts that can run beside each other (`make -j2 test`); fuzzing alone says how much of the stack it reaches.
-test: test-simulation test-rest test-fuzz
-
-test-simulation: $(VENV)/.developing
-	$(BIN)/python -m pytest -q tests/simulation
-
-test-rest: $(VENV)/.developing
-	$(BIN)/python -m pytest -q --ignore=tests/simulation --ignore=tests/e2e/browser --ignore=tests/e2e/firefox \
+# Fuzzing goes alone: it says how much of the stack it reaches.
+test: $(VENV)/.developing
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --ignore=tests/e2e/browser --ignore=tests/e2e/firefox \
 		--ignore=tests/e2e/agents --ignore=tests/fuzz/test_fuzz.py
-
-test-fuzz: $(VENV)/.developing
 	$(BIN)/python tools/fuzz_coverage.py
 
 # Published clients in browsers. The logs and screenshots of a test that failed are in build/e2e. It takes root: Firefox
 # never pairs with loopback, so it gets a network namespace of its own.
 e2e: e2e-chromium e2e-others
 
-# These are judged by how pictures move, so they want the machine for themselves. Waiting is most of what the others do.
+# Waiting is most of what these do, but for those that are judged by when pictures come.
 e2e-chromium: tests/e2e/node_modules/.installed | $(CHROMIUM) $(IP)
-	$(BIN)/python -m pytest -q tests/e2e/browser
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timed" tests/e2e/browser
+	$(BIN)/python -m pytest -q -m timed tests/e2e/browser
 
 e2e-others: tests/e2e/node_modules/.installed build/agents/.installed | $(FIREFOX) $(IP)
 	$(BIN)/python -m pytest -q tests/e2e/firefox tests/e2e/agents
@@ -79,9 +73,9 @@ $(CHROMIUM) $(FIREFOX) $(IP):
 
 # The same with long counts: an hour at most. What it finds prints how to have it again.
 deep: $(VENV)/.developing
-	$(BIN)/python -m pytest -q tests/fuzz --fuzz-inputs=100000
-	$(BIN)/python -m pytest -q --ignore=tests/e2e/browser --ignore=tests/e2e/firefox --ignore=tests/e2e/agents --ignore=tests/fuzz \
-		--hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000 --cancellation-stride=1
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/fuzz --fuzz-inputs=100000
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --ignore=tests/e2e/browser --ignore=tests/e2e/firefox \
+		--ignore=tests/e2e/agents --ignore=tests/fuzz --hypothesis-profile=deep --simulation-seeds=500 --judged-changes=1000 --cancellation-stride=1
 	$(BIN)/python -m bench.turnover full 5000
 	$(BIN)/python -m bench.turnover signal 100000
 
@@ -93,8 +87,8 @@ bench: $(VENV)/.installed
 lint: $(VENV)/.developing build/proto/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	find rtp sfu signaling triforium tools -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
-	find tests bench -name '*.py' | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC),ASYNC124
+	grep -rlE --include='*.py' 'async|trio' rtp sfu signaling triforium tools | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC)
+	grep -rlE --include='*.py' 'async|trio' tests bench | xargs $(BIN)/flake8-async $(FLAKE8_ASYNC),ASYNC124
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	build/proto/bin/python tools/make_proto.py --check

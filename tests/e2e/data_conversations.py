@@ -96,13 +96,15 @@ async def call_each_other(alice: Participant, bob: Participant) -> None:
 async def follow_a_data_track(alice: Participant, bob: Participant) -> None:
     """Push frames, small and large in turns, as a sensor does, until both have come: what is late is dropped on the way."""
     await alice.ask("publish_data_track", name="sensor")
-    small, large, came = set(), set(), set()
+    small, large = set(), set()
     with trio.fail_after(WAIT_SECONDS):
-        while not (came & small and came & large):  # first until he has heard of the track, and has subscribed
+        while True:  # first until he has heard of the track, and has subscribed
             small.add(await alice.ask("push_frame", size=1000, seed=2))
             large.add(await alice.ask("push_frame", size=20_000, seed=3))
             await trio.sleep(POLL_SECONDS)
             came = set(await bob.ask("frames"))
+            if came & small and came & large:
+                break
     assert came <= small | large
     await alice.ask("unpublish_data_track")
     await until(bob, "frames", lambda frames: frames[-1] == "unpublished")

@@ -8,7 +8,7 @@ from tests.e2e.meeting import SINGLE, Kind, open_meeting
 from tests.e2e.published_port import open_published_port
 from triforium.testing import Link
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timed]
 
 SMALL, LARGE = (320, 180), (640, 360)
 """The layers of a page's camera, as livekit-client makes them by default: of some 150 and 450 kbit/s, less if it is busy."""

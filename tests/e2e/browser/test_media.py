@@ -19,7 +19,7 @@ from tests.e2e.meeting import (
     open_meeting,
 )
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timed]
 
 FREEZE_SECONDS: Final = 0.5
 """A gap between two frames that people notice. At 15 frames a second there are 0.07 s between them."""

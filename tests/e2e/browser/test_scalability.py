@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timed]
 
 SMALL, LARGE = (320, 180), (640, 360)
 """The spatial layers: libwebrtc makes but two of the three that are asked for of so small a camera."""
