@@ -7,6 +7,7 @@ Workers say how busy they are every 2.5 s, as LiveKit's SDKs do, take what they 
 """
 
 import json
+import math
 import sys
 import time
 from typing import Final
@@ -61,7 +62,7 @@ class Workers:
         return time.perf_counter() - began
 
     async def dispatch(self, per_second: int, seconds: float) -> list[float]:
-        """Send agents to rooms at a steady pace; return how long each took to be assigned."""
+        """Send agents to rooms at a steady pace; return how long each took to be assigned; infinity: never was."""
         asked: dict[str, float] = {}
         requests, received = trio.open_memory_channel[str](int(per_second * seconds))
         async with trio.open_nursery() as nursery:
@@ -79,7 +80,7 @@ class Workers:
         deadline = trio.current_time() + PATIENCE_SECONDS
         while not asked.keys() <= self.assigned.keys() and trio.current_time() < deadline:  # noqa: ASYNC110 - workers tell nobody
             await trio.sleep(0.05)
-        return [self.assigned[name] - at for name, at in asked.items()]
+        return [self.assigned.get(name, math.inf) - at for name, at in asked.items()]
 
     async def _work(self, first_status: float, *, task_status: trio.TaskStatus[None]) -> None:
         async with await trio.open_tcp_stream(self._host, self._port) as stream, trio.open_nursery() as nursery:
