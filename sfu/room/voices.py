@@ -59,7 +59,7 @@ class Voices:
 
     async def _pretend(self, sid: ParticipantSid, seconds: float) -> None:
         self._tell([Speaker(sid, PRETENDED_LEVEL, active=True)])
-        await trio.sleep(min(seconds, MAX_PRETENCE_SECONDS))
+        await trio.sleep(min(max(seconds, 0.0), MAX_PRETENCE_SECONDS))
         self._pretending.discard(sid)
         self._tell([Speaker(sid, 0.0, active=False)])
 

@@ -33,6 +33,20 @@ async def test_a_simulated_speaker_speaks_for_as_long_as_was_asked(autojump_cloc
         ]
 
 
+async def test_who_asks_to_speak_for_less_than_no_time_stops_at_once_and_harms_nobody(autojump_clock) -> None:
+    async with open_call(single=True) as (house, alice, bob):
+        audio = await alice.publish_audio()
+        audio.mute(True)
+        await bob.wait_until(lambda: audio.sid in bob.subscribed)
+        await trio.sleep(2)
+        before = len(sent(bob, "speakers_changed"))
+        alice.send(simulate(speaker_update=-1))
+        await trio.sleep(1)
+        told = [speaker.active for news in sent(bob, "speakers_changed")[before:] for speaker in news.speakers]
+        assert told == [True, False]
+        assert house.identities() == {"alice", "bob"}
+
+
 @pytest.mark.parametrize(
     ("scenario", "reason"),
     [("node_failure", DisconnectReason.SERVER_SHUTDOWN), ("migration", DisconnectReason.MIGRATION)],
