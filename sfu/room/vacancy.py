@@ -51,7 +51,7 @@ class Vacancy:
             self._changed = trio.Event()
             with trio.move_on_at(self._until()) as patience:
                 await self._changed.wait()
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and trio.current_time() >= self._until():  # somebody may come just now
                 return
 
     def _until(self) -> float:

@@ -7,6 +7,9 @@ from livekit.protocol.rtc import LeaveRequest
 
 from sfu.errors import CloseReason, RoomClosedError
 from sfu.model import RoomName
+from sfu.room.headcount import Headcount
+from sfu.room.vacancy import Vacancy
+from sfu.settings import RoomSettings
 from tests.simulation.house import ROOM, open_house
 from tests.simulation.test_webhooks import Receiver, open_hooked
 from triforium.config import RoomConfig
@@ -21,6 +24,29 @@ async def test_a_room_that_is_held_does_not_close_for_want_of_people(autojump_cl
         released_at = trio.current_time()
         await room.wait_closed()
         assert trio.current_time() == released_at, "its time was over long ago"
+
+
+async def test_a_room_is_not_closed_under_who_comes_at_the_moment_at_which_its_time_is_over(autojump_clock) -> None:
+    vacancies = [Vacancy(RoomSettings(empty_timeout_seconds=10), Headcount()) for _ in range(20)]
+    over: set[Vacancy] = set()
+
+    async def wait(vacancy: Vacancy) -> None:
+        await vacancy.wait_over()
+        over.add(vacancy)
+
+    async def come(vacancy: Vacancy) -> None:
+        await trio.sleep(10)
+        if vacancy in over:  # too late: tasks of one moment run in any order
+            return
+        with vacancy.held():
+            await trio.sleep(1)
+            assert vacancy not in over
+
+    async with trio.open_nursery() as nursery:
+        for vacancy in vacancies:
+            nursery.start_soon(wait, vacancy)
+            nursery.start_soon(come, vacancy)
+    assert over == set(vacancies)
 
 
 async def test_a_room_with_agents_and_recorders_alone_closes(autojump_clock) -> None:
