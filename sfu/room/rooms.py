@@ -65,7 +65,9 @@ class Rooms:
             return there  # as nearly always: else all rooms are looked through
         for room in self:
             person = room.participants.get(identity)
-            if person is not None and sid in person.former_stays and room.name != name:
+            if person is None or room.name == name or sid not in person.former_stays:
+                continue
+            if name in person.former_stays.values():  # else it is a namesake's token, for a room of the namesake's
                 return person
         return there
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 from livekit.protocol.models import DisconnectReason, ParticipantInfo
 
+from sfu.model import Identity, ParticipantSid, RoomName
 from signaling import tokens
 from tests.simulation.back_end import CallError, api_token, open_back_end
 from tests.simulation.house import KEY, ROOM, SECRET, flows, open_house, sent, wait_until
@@ -244,3 +245,14 @@ async def test_nobody_is_moved_into_a_room_that_nobody_may_make(autojump_clock) 
                 await api.call("MoveParticipant", **MOVE)
             assert refusal.value.code == "not_found"
             assert house.identities() == {"alice"}
+
+
+async def test_a_session_that_was_moved_is_found_with_a_token_for_a_room_that_it_was_in_and_no_other(
+    autojump_clock,
+) -> None:
+    async with open_two_rooms(single=True) as (house, api, alice, _bob, _carol):
+        sid, name, find = ParticipantSid(alice.me.sid), Identity("alice"), house.server.rooms.find_session
+        await api.call("MoveParticipant", **MOVE)
+        moved = house.participant("alice", room="dest")
+        assert find(RoomName(ROOM), name, sid) is moved
+        assert find(RoomName("of a namesake"), name, sid) is None
