@@ -9,7 +9,7 @@ import trio
 
 from signaling.http.admission import Admission
 from signaling.http.errors import HttpError
-from signaling.http.exchange import TEXT, Exchange, HttpConnection
+from signaling.http.exchange import LINGER_SECONDS, TEXT, Exchange, HttpConnection
 from signaling.http.routes import Routes
 
 logger = logging.getLogger(__name__)
@@ -39,9 +39,10 @@ async def serve_stream(routes: Routes, admission: Admission, stream: trio.abc.St
         guest = admission.enter()
         try:
             if guest is None:
-                await stream.send_all(
-                    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-                )
+                with trio.move_on_after(LINGER_SECONDS):  # over TLS the client has the first word
+                    await stream.send_all(
+                        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                    )
             else:
                 await _serve_requests(routes, HttpConnection(stream, guest, _peer_of(stream)))
         except* (trio.BrokenResourceError, trio.ClosedResourceError):

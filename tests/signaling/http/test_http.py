@@ -4,12 +4,13 @@ import logging
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from signaling.http import admission, exchange
 from signaling.http.admission import Admission
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
+from signaling.http.listener import serve_stream
 from signaling.http.routes import Routes
 from tests.signaling.client import Client
 
@@ -233,6 +234,25 @@ async def test_guests_are_turned_away_when_the_house_is_full(nursery: trio.Nurse
     await wait_all_tasks_blocked()
     assert (await Client(nursery, ok, house).get("/")).status == 200
     assert (await second.get("/")).status == 200
+
+
+class Deaf(trio.abc.SendStream):
+    """Takes nothing, as TLS does until the client has said hello."""
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.sleep_forever()
+
+    async def send_all(self, data: object) -> None:
+        await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_whoever_is_turned_away_keeps_no_socket_by_not_listening(autojump_clock: MockClock) -> None:
+    _, far = memory_stream_pair()
+    with trio.fail_after(1):
+        await serve_stream(Routes({"/": ok}), Admission(max_guests=0), trio.StapledStream(Deaf(), far.receive_stream))
 
 
 async def test_whoever_is_vouched_for_is_no_guest(nursery: trio.Nursery) -> None:
