@@ -85,7 +85,8 @@ class SignalService:
         else:
             join = parse_query(request)
             join.participant_attributes.update(_query_attributes(request, is_strict=is_strict))
-            claims = _as_publisher(claims, grant, request.parameter("publish"))
+            # Under its other name it is somebody else, who may be kept out as well.
+            claims, grant = self.door.admit(_as_publisher(claims, grant, request.parameter("publish")))
         # A client that resumes takes a refusal for final; the session tells it in its own words that it is unknown.
         if not join.reconnect:
             self.door.check_room(claims, grant)

@@ -30,7 +30,7 @@ class Rooms:
         return name in self.names
 
     def is_revoked(self, name: RoomName, claims: Claims) -> bool:
-        return claims.metadata == "revoked"
+        return claims.metadata == "revoked" or claims.identity == "alice#revoked"
 
     def is_taken(self, name: RoomName, identity: Identity) -> bool:
         return identity == "taken"
@@ -215,6 +215,15 @@ async def test_the_publish_parameter_makes_a_second_identity_that_only_publishes
     assert not start.claims.video.may_subscribe
     answer = await house.validate(token(GRANT | {"canPublish": False}), publish="x")
     assert (answer.status, answer.text) == (401, "no permissions to access the room")
+
+
+async def test_the_second_identity_of_who_publishes_is_judged_as_any_other(house: House) -> None:
+    longest = Limits().identity_bytes - len("alice#")
+    assert (await house.validate(token(), publish="x" * longest)).status == 200
+    answer = await house.validate(token(), publish="x" * (longest + 1))
+    assert answer.text == f"participant identity length exceeds limits: max length {Limits().identity_bytes}"
+    answer = await house.validate(token(), publish="revoked")
+    assert (answer.status, answer.text) == (401, "invalid token, error: token has been revoked")
 
 
 @pytest.mark.parametrize("version", [0, 1])
