@@ -35,6 +35,7 @@ from sfu.room.track_updates import update_audio_track, update_video_track
 from sfu.routing.router import MessageSink, MessageSource, SessionRefusedError
 from sfu.routing.start import SessionStart
 from signaling.frames import parse_frame
+from signaling.http.errors import HttpError
 from signaling.wishes import configured_wishes
 
 logger = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ class Sessions:
         except (RoomFullError, IdentityTakenError, UnknownPresetError, LimitExceededError) as error:
             logger.info("%s cannot join %s: %s", start.claims.identity, start.room, error)
             raise SessionRefusedError(500, _REFUSED) from error
+        except HttpError as error:
+            raise SessionRefusedError(error.status, error.body) from error
         except RemoteProtocolError as error:
             raise SessionRefusedError(400, f"the offer cannot be used: {error}") from error
 
@@ -154,7 +157,12 @@ class SignalSession:
             logger.info("%s sent what is no signal request: %s", self.participant.identity, error)
 
     def receive(self, request: rtc.SignalRequest) -> None:
-        """Carry out one request; refusals and faults are answered as the protocol says."""
+        """Carry out one request; refusals and faults are answered as the protocol says.
+
+        What comes after the end of the session, on a socket that is still to be closed, changes nothing any more.
+        """
+        if self.participant.has_left:
+            return
         self.participant.heard_at = trio.current_time()
         kind = request.WhichOneof("message")
         try:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 from livekit.protocol.rtc import SignalRequest, SignalResponse
+from wsproto.events import BytesMessage
 
 from tests.simulation.house import HTTP, House
 from triforium.visitor.errors import SignalLostError
@@ -21,6 +22,11 @@ class RawClient:
 
     async def send(self, request: SignalRequest) -> None:
         await self.socket.send(request.SerializeToString())
+
+    async def send_together(self, *requests: SignalRequest) -> None:
+        """Send requests that the server reads in one go."""
+        messages = (BytesMessage(data=request.SerializeToString()) for request in requests)
+        await self.stream.send_all(b"".join(map(self.socket._protocol.send, messages)))
 
     async def receive(self, kind: str) -> SignalResponse:
         """Return the next message of `kind`; others before it are skipped."""
