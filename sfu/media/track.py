@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from rtp.sdp.codecs import RED, Codec, MediaKind, carried_by_red, decodable_as
 from rtp.units import Mid
@@ -13,6 +14,9 @@ from sfu.media.redundancy import RedUnwrapper, RedWrapper
 from sfu.media.silence import Silence
 from sfu.media.simulcast import Quality
 from sfu.model import Identity, ParticipantSid, TrackSid
+
+MAX_GROUP_LENGTH: Final = 48
+"""With the publisher's sid and the bar before it, the name of a stream has up to 64 characters."""
 
 
 class MediaTrack:
@@ -74,9 +78,9 @@ class MediaTrack:
     def stream_id(self, *, is_shared: bool) -> str:
         """What subscribers' descriptions call its stream: its own, or one shared with all of its group.
 
-        Clients find the participant in front of the bar.
+        Clients find the participant in front of the bar. A group that is no name that can stand there is none.
         """
-        return f"{self.publisher_sid}|{self.group if is_shared and self.group else self.sid}"
+        return f"{self.publisher_sid}|{self.group if is_shared and _is_stream_name(self.group) else self.sid}"
 
     def comes_in(self, mime: str) -> bool:
         """Whether it is published in a codec, spelt in any case."""
@@ -161,6 +165,11 @@ class MediaTrack:
         sources: list[Receiver | Silence] = [*self.receivers.values(), *self._awaited.values()]
         for source in sources:
             yield from source.down_tracks
+
+
+def _is_stream_name(text: str) -> bool:
+    """Say whether the name of a stream in a description can hold `text` (RFC 8830 §2): in one word, and not long."""
+    return 0 < len(text) <= MAX_GROUP_LENGTH and text.isprintable() and " " not in text
 
 
 def _move(down_tracks: Sequence[DownTrack], source: Source) -> None:

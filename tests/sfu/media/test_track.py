@@ -139,3 +139,20 @@ def test_a_codec_that_ends_is_awaited_again_and_the_mute_state_holds_for_all() -
     backed.media.close()
     assert backed.down_track.statistics().paused == {"MUTED", "CLOSED"}
     assert backed.media.wanted_qualities() == {"video/H264": NOTHING, "video/VP8": NOTHING}
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [
+        ("camera", "PA_1|camera"),
+        ("", "PA_1|TR_1"),
+        ("a b", "PA_1|TR_1"),
+        ("a\r\na=candidate:evil", "PA_1|TR_1"),
+        ("x" * 48, f"PA_1|{'x' * 48}"),
+        ("x" * 49, "PA_1|TR_1"),
+    ],
+)
+def test_a_group_names_a_stream_only_if_a_description_can_hold_it(group: str, name: str) -> None:
+    receiver = Receiver(VP8, MediaKind.VIDEO, TrackLayers(), lambda: None)
+    track = MediaTrack(TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), receiver, group=group)
+    assert track.stream_id(is_shared=True) == name
