@@ -145,6 +145,9 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
         return self.kind == ParticipantKind.EGRESS or (self.video is not None and self.video.recorder)
 
 
+MAX_SID_LENGTH: Final = 64
+"""No id of ours is longer, so a longer one that a client speaks of is nobody's, and need not be remembered."""
+
 SID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 """Digits and letters without those that look alike."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
+from livekit.protocol.models import ClientInfo
 from livekit.protocol.rtc import JoinRequest
 
 from sfu.model import Claims, Identity, RoomName, VideoGrant
@@ -91,6 +92,7 @@ class SignalService:
         if not join.reconnect:
             self.door.check_room(claims, grant)
         complete_client_info(join.client_info, request.header("User-Agent"))
+        _keep_known_capabilities(join.client_info)
         return SessionStart(RoomName(grant.room), _with_own_metadata(claims, grant, join), join, bool(packed))
 
 
@@ -117,6 +119,14 @@ def _as_publisher(claims: Claims, grant: VideoGrant, suffix: str) -> Claims:
         identity=Identity(f"{claims.identity}#{suffix}"),
         video=msgspec.structs.replace(grant, can_subscribe=False),
     )
+
+
+def _keep_known_capabilities(client: ClientInfo) -> None:
+    """Keep each capability once, of those that we know: everybody is told of them, however many a client names."""
+    values = frozenset(ClientInfo.Capability.values())
+    known = [each for each in dict.fromkeys(client.capabilities) if each in values]
+    client.ClearField("capabilities")
+    client.capabilities.extend(known)
 
 
 def _with_own_metadata(claims: Claims, grant: VideoGrant, join: JoinRequest) -> Claims:

@@ -36,7 +36,8 @@ class DataBlobs:
         if size + len(key) + len(blob.contents) > MAX_BYTES or len(others) >= MAX_BLOBS:
             limit = f"the blobs of a participant have {MAX_BYTES} bytes, and are {MAX_BLOBS}, at most"
             raise BlobRefusedError(_Reason.INVALID_REQUEST, limit)
-        self._blobs[key] = blob
+        # A copy, because the request is a part of it that may be far larger: what was counted is kept, and no more.
+        self._blobs[key] = models.DataBlob(key=blob.key, contents=blob.contents)
 
     def get(self, key: models.DataBlobKey) -> models.DataBlob:
         """Return the blob of a key. Raises BlobRefusedError."""

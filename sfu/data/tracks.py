@@ -8,11 +8,14 @@ from livekit.protocol import models, rtc
 
 from sfu.data.frames import MAX_HANDLE, parse_handle, with_handle
 from sfu.data.packets import Person
-from sfu.model import ParticipantSid, TrackSid
+from sfu.model import MAX_SID_LENGTH, ParticipantSid, TrackSid
 
 MAX_NAME_LENGTH: Final = 256
 MAX_CUSTOM_LENGTH: Final = 32
 """Of names of encodings that are nobody's but the client's."""
+
+MAX_REQUEST_BYTES: Final = 4096
+"""Of what is asked for, which everybody is told: the name of a schema, too, and what is newer than we are."""
 
 MAX_TRACKS: Final = 256
 """Of one participant: everybody is told of all of them with each of its news."""
@@ -139,6 +142,8 @@ class DataTracks:
 
     def set_wanted(self, sid: ParticipantSid, track: TrackSid, *, wanted: bool) -> None:
         """Note that a participant wants a track or not, which need not exist yet; `reconcile` acts on it."""
+        if len(track) > MAX_SID_LENGTH:
+            return
         wishes = self._readers[sid].wishes
         wishes[track] = wanted
         if len(wishes) > MAX_WISHES:
@@ -200,6 +205,11 @@ def _check(publisher: Person, request: rtc.PublishDataTrackRequest, others: list
             all(1 <= len(custom) <= MAX_CUSTOM_LENGTH for custom in customs),
             _Reason.INVALID_REQUEST,
             "the name of an encoding has 1 to 32 characters",
+        ),
+        (
+            request.ByteSize() <= MAX_REQUEST_BYTES,
+            _Reason.INVALID_REQUEST,
+            "a data track is described at too great length",
         ),
         (
             all(other.pub_handle != request.pub_handle for other in others),

@@ -33,6 +33,9 @@ from sfu.room.track_info import (
 MAX_PENDING_TRACKS: Final = 20
 """Announced, and without media yet."""
 
+MAX_ANNOUNCEMENT_BYTES: Final = 8192
+"""Of one announcement: everybody is told of it with each of the publisher's news."""
+
 _KINDS: Final = {models.AUDIO: MediaKind.AUDIO, models.VIDEO: MediaKind.VIDEO}
 _KIND_LETTERS: Final = {models.AUDIO: "A", models.VIDEO: "V"}
 _SOURCE_LETTERS: Final = {
@@ -115,6 +118,8 @@ class Publisher:
             raise RefusedError(rtc.RequestResponse.NOT_ALLOWED, f"not allowed to publish a track from {source}")
         if request.type not in _KINDS:
             raise RefusedError(rtc.RequestResponse.UNSUPPORTED_TYPE, "tracks are audio or video")
+        if request.ByteSize() > MAX_ANNOUNCEMENT_BYTES:
+            raise RefusedError(rtc.RequestResponse.LIMIT_EXCEEDED, "the track is described at too great length")
         if (pending := self._pending.get(request.cid)) is not None:
             return pending.info  # asked again by a client that has come back, and may have missed the answer
         if request.sid:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sfu.media.simulcast import DEFAULT_WISH, Wish
 from sfu.media.track import MediaTrack
-from sfu.model import TrackSid
+from sfu.model import MAX_SID_LENGTH, TrackSid
 
 MAX_REMEMBERED_TRACKS: Final = 4096
 """Wishes may come before their tracks, and for tracks that never come: the oldest are forgotten."""
@@ -62,6 +62,8 @@ class Wishes:
 
     def set_wanted(self, sid: TrackSid, *, wanted: bool) -> None:
         """Note what the participant said of a track, which need not exist yet."""
+        if len(sid) > MAX_SID_LENGTH:
+            return
         self._explicit[sid] = wanted
         if len(self._explicit) > MAX_REMEMBERED_TRACKS:
             del self._explicit[next(iter(self._explicit))]
@@ -72,6 +74,8 @@ class Wishes:
 
     def set_settings(self, sid: TrackSid, settings: TrackSettings) -> None:
         """Note how it wants a track, which need not exist yet."""
+        if len(sid) > MAX_SID_LENGTH:
+            return
         self._settings[sid] = settings
         if len(self._settings) > MAX_REMEMBERED_TRACKS:
             del self._settings[next(iter(self._settings))]

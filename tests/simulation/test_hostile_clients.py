@@ -2,8 +2,11 @@
 
 import trio
 from livekit.protocol import models, rtc
-from livekit.protocol.rtc import SignalRequest
+from livekit.protocol.models import ClientInfo
+from livekit.protocol.rtc import JoinRequest, SignalRequest
 
+from sfu.room.publisher import MAX_ANNOUNCEMENT_BYTES
+from tests.signaling.client import packed
 from tests.simulation.house import open_house, sent
 from tests.simulation.rawsocket import open_raw_client
 from triforium.visitor.errors import JoinRefusedError
@@ -36,3 +39,24 @@ async def test_a_token_whose_room_configuration_is_none_is_refused_with_a_reason
         except JoinRefusedError as error:
             refusal = error
         assert str(refusal) == "400 the token's room configuration cannot be read"
+
+
+async def test_a_track_that_is_described_at_too_great_length_is_refused(autojump_clock) -> None:
+    async with open_house() as house, open_raw_client(house, house.token("mallory")) as mallory:
+        await mallory.receive("join")
+        for kind, name in (("track_published", "song"), ("request_response", "n" * MAX_ANNOUNCEMENT_BYTES)):
+            request = rtc.AddTrackRequest(cid=name, name=name, type=models.AUDIO)
+            await mallory.send(SignalRequest(add_track=request))
+            answer = await mallory.receive(kind)
+        assert answer.request_response.reason == rtc.RequestResponse.LIMIT_EXCEEDED
+
+
+async def test_others_are_told_of_each_known_capability_once(autojump_clock) -> None:
+    known = ClientInfo.Capability.CAP_PACKET_TRAILER
+    request = JoinRequest(client_info=ClientInfo(capabilities=[known, 999, known] * 10_000))
+    async with open_house() as house, house.visitor("bob", single=True) as bob:
+        path = f"/rtc/v1?join_request={packed(request)}"
+        async with open_raw_client(house, house.token("mallory"), path) as mallory:
+            await mallory.receive("join")
+            await bob.wait_until(lambda: "mallory" in bob.participants)
+            assert list(bob.participants["mallory"].capabilities) == [known]

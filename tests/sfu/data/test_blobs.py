@@ -49,3 +49,10 @@ def test_many_small_blobs_are_too_many() -> None:
     with pytest.raises(BlobRefusedError, match="at most"):
         blobs.store(blob("one more"))
     blobs.store(blob("0", b"another"))
+
+
+def test_what_is_not_counted_of_a_blob_is_not_kept() -> None:
+    newer = b"\x7a\x80\x80\x40" + bytes(1 << 20)  # field 15, which nobody knows
+    blobs = DataBlobs()
+    blobs.store(models.DataBlob.FromString(blob("a", b"1").SerializeToString() + newer))
+    assert blobs.get(key("a")) == blob("a", b"1")

@@ -9,8 +9,8 @@ from livekit.protocol import models, rtc
 
 from rtp.errors import DecodeError
 from sfu.data.frames import MAX_HANDLE, parse_handle, with_handle
-from sfu.data.tracks import MAX_TRACKS, DataTrackRefusedError, DataTracks
-from sfu.model import TrackSid
+from sfu.data.tracks import MAX_REQUEST_BYTES, MAX_TRACKS, DataTrackRefusedError, DataTracks
+from sfu.model import MAX_SID_LENGTH, TrackSid
 from tests.sfu.data.people import Someone, someone
 
 ALICE, BOB = someone("alice"), someone("bob")
@@ -63,6 +63,7 @@ def test_a_track_is_told_as_it_was_asked_for() -> None:
             request(schema=models.DataTrackSchemaId(encoding=models.DataTrackSchemaEncoding(custom="c" * 33))),
             "INVALID_REQUEST",
         ),
+        (request(schema=models.DataTrackSchemaId(name="n" * MAX_REQUEST_BYTES)), "INVALID_REQUEST"),
         (request(handle=7, name="other"), "DUPLICATE_HANDLE"),
         (request(handle=8, name="taken"), "DUPLICATE_NAME"),
     ],
@@ -171,3 +172,9 @@ def test_a_new_handle_is_all_that_changes(packet: bytes, handle: int) -> None:
     changed = with_handle(packet, handle)
     assert parse_handle(changed) == handle
     assert (changed[:2], changed[4:]) == (packet[:2], packet[4:])
+
+
+def test_a_wish_is_not_remembered_for_what_can_be_no_id_of_a_track() -> None:
+    tracks = open_tracks(ALICE, BOB)
+    tracks.set_wanted(BOB.sid, TrackSid("D" * (MAX_SID_LENGTH + 1)), wanted=True)
+    assert not tracks._readers[BOB.sid].wishes
