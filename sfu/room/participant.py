@@ -246,6 +246,10 @@ class Participant:
             self.close_reason = reason
             self._closing.set()
 
+    def fail(self, error: Exception) -> None:
+        """Take the blame for an exception that others let out: `run` raises it."""
+        self.publisher.peer.connection.fail(error)
+
     async def run(self, stay: ParticipantSid) -> None:
         """Be in the room, as long as this `stay` lasts; return once every task of it has ended.
 

@@ -69,7 +69,10 @@ class Qualities:
 
     async def _for_everybody(self, step: Callable[["Participant"], None]) -> None:
         for number, person in enumerate(list(self._people()), 1):
-            step(person)
+            try:
+                step(person)
+            except Exception as error:  # noqa: BLE001 - the fence: what one's statistics break harms nobody else
+                person.fail(error)
             if number % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 

@@ -193,6 +193,18 @@ async def test_a_fault_in_a_decision_ends_its_subscriber(autojump_clock, single)
 
 
 @layouts
+@pytest.mark.parametrize("published", [True, False], ids=["published", "subscribed"])
+async def test_a_fault_in_what_is_counted_for_the_quality_ends_its_participant(
+    autojump_clock, single, published
+) -> None:
+    async with open_scene(single=single) as scene:
+        receiver = scene.participant.publisher.publications[scene.bobs.sid].media.receiver
+        plant(receiver if published else scene.subscription().down_track, "counts")
+        await scene.check_bob_is_out()
+        scene.check_logged("bob crashed")
+
+
+@layouts
 async def test_a_fault_in_a_down_track_that_its_publisher_mutes_ends_its_subscriber(autojump_clock, single) -> None:
     async with open_scene(single=single) as scene:
         plant(scene.subscription().down_track, "set_pause")
