@@ -21,6 +21,10 @@ UPDATE_INTERVAL_SECONDS: Final = 3.0
 """For how long news of people who publish nothing may wait."""
 
 
+MISSED_SECONDS: Final = 2 * UPDATE_INTERVAL_SECONDS
+"""How long before a client spoke last somebody may have gone of whom it has not heard."""
+
+
 class ParticipantNews:
     """What is still to be told of each identity. At most one piece of news waits for each: the newest."""
 
@@ -66,6 +70,7 @@ class ParticipantNews:
             state=models.ParticipantInfo.DISCONNECTED,
             version=participant.version,
         )
+        self._note_gone(info)
         outgoing = Outgoing(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=[info])))
         for person in self._room.participants.values():
             if person is not participant:
@@ -83,8 +88,12 @@ class ParticipantNews:
             self._send(infos)
 
     def departed_since(self, time: float) -> list[models.ParticipantInfo]:
-        """Return those who have gone since and not come back, with no more than that said of each."""
-        return [info for gone_at, info in self._departed.values() if gone_at >= time]
+        """Return those who have gone and not come back, with no more than that said of each.
+
+        They are those of whom somebody may not have heard from whom we heard last at `time`: what we told shortly before
+        that may have waited, or have been on its way.
+        """
+        return [info for gone_at, info in self._departed.values() if gone_at >= time - MISSED_SECONDS]
 
     def _show(self, participant: "Participant", info: models.ParticipantInfo) -> None:
         if participant.is_hidden:
@@ -93,12 +102,18 @@ class ParticipantNews:
             self.shown[participant.identity] = as_element(info)
 
     def _note_departure(self, participant: "Participant", info: models.ParticipantInfo) -> None:
+        if participant.is_hidden:  # of whom nobody hears anything but, perhaps, that it has vanished
+            return
         self._departed.pop(participant.identity, None)
-        if participant.has_left and not participant.is_hidden:
+        if participant.has_left:
             bare = models.ParticipantInfo(sid=info.sid, identity=info.identity, state=info.state, version=info.version)
-            self._departed[participant.identity] = trio.current_time(), bare
-            if len(self._departed) > MAX_DEPARTED:
-                del self._departed[next(iter(self._departed))]
+            self._note_gone(bare)
+
+    def _note_gone(self, bare: models.ParticipantInfo) -> None:
+        self._departed.pop(bare.identity, None)
+        self._departed[bare.identity] = trio.current_time(), bare
+        if len(self._departed) > MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
 
     def _send(self, infos: list[models.ParticipantInfo]) -> None:
         for update in updates(infos):

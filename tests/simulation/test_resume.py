@@ -8,11 +8,13 @@ from unittest.mock import patch
 import pytest
 import trio
 from livekit.protocol.models import DisconnectReason, ParticipantInfo
-from livekit.protocol.rtc import LeaveRequest, SignalRequest, SignalResponse
+from livekit.protocol.rtc import LeaveRequest, Ping, SignalRequest, SignalResponse
 
 from rtp.ice.lite import CONSENT_SECONDS
 from sfu.room.comeback import RECOVERY_SECONDS, RESUME_SECONDS
-from tests.simulation.house import House, flows, open_call, open_house, sent, set_silent, wait_until
+from sfu.room.updates import UPDATE_INTERVAL_SECONDS
+from tests.simulation.back_end import open_back_end
+from tests.simulation.house import ROOM, House, flows, open_call, open_house, sent, set_silent, wait_until
 from tests.simulation.rawsocket import open_raw_client
 from triforium.testing.world import SERVER_HOST
 from triforium.visitor import Visitor
@@ -246,3 +248,39 @@ async def test_a_socket_that_dies_at_any_message_costs_no_track(autojump_clock, 
             cuts += 1
     print(f"cut before each of {cuts} messages")  # noqa: T201 - asked for: how far it went
     assert cuts > 20
+
+
+async def test_who_goes_just_before_the_last_word_of_a_client_is_gone_for_it_when_it_comes_back(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        house.visitor("alice", single=True, resumes=True) as alice,
+    ):
+        async with house.visitor("carol", single=True) as carol:
+            await carol.wait_connected()
+            await alice.wait_until(lambda: "carol" in alice.participants)
+            await trio.sleep(UPDATE_INTERVAL_SECONDS - trio.current_time() % UPDATE_INTERVAL_SECONDS + 0.5)
+        assert "carol" in alice.participants, "of those who publish nothing, others are told a little later"
+        alice.send(SignalRequest(ping_req=Ping(timestamp=1)))
+        await trio.sleep(0.1)
+        await alice.cut_signal()
+        await alice.wait_until(lambda: alice.resumptions == 1)
+        await alice.wait_until(lambda: "carol" not in alice.participants)
+
+
+async def test_who_became_hidden_meanwhile_is_gone_for_a_client_that_comes_back(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_back_end(house) as api,
+        house.visitor("alice", single=True, resumes=True) as alice,
+        house.visitor("carol", single=True) as carol,
+    ):
+        await carol.wait_connected()
+        await alice.wait_until(lambda: "carol" in alice.participants)
+        house.network.partition(host_of(house, "alice"), SERVER_HOST)
+        await trio.sleep(0.1)
+        permission = {"canSubscribe": True, "hidden": True}
+        await api.call("UpdateParticipant", room=ROOM, identity="carol", permission=permission)
+        house.network.heal(host_of(house, "alice"), SERVER_HOST)
+        await alice.cut_signal()
+        await alice.wait_until(lambda: alice.resumptions == 1)
+        await alice.wait_until(lambda: "carol" not in alice.participants)
