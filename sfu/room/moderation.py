@@ -1,6 +1,7 @@
 """What an operator does to a participant: mutes its tracks, chooses what it gets, changes what it may do."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -8,6 +9,7 @@ from livekit.protocol import models, rtc
 
 from sfu.model import TrackSid, VideoGrant
 from sfu.room import projections
+from sfu.room.subscriptions import MAX_REMEMBERED_TRACKS
 
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
@@ -36,11 +38,14 @@ def update_subscriptions(
     *,
     wanted: bool,
 ) -> None:
-    """Subscribe somebody to tracks, or end that. They are named one by one, or by who publishes them."""
+    """Subscribe somebody to tracks, or end that. They are named one by one, or by who publishes them.
+
+    Of more than can be remembered the first are taken.
+    """
     every = dict.fromkeys(sids)
-    for tracks in by_participant:
+    for tracks in islice(by_participant, MAX_REMEMBERED_TRACKS):
         every |= dict.fromkeys(tracks.track_sids)
-    for sid in every:
+    for sid in islice(every, MAX_REMEMBERED_TRACKS):
         participant.reconciler.set_wanted(TrackSid(sid), wanted=wanted)
     participant.reconciler.reconcile()
 

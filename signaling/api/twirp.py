@@ -13,11 +13,14 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import trio
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.json_format import MessageToDict, Parse, ParseError
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from rtp.errors import DecodeError
 from sfu.model import Claims
 from signaling import tokens
+from signaling.frames import check_json
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 from signaling.http.routes import Handler
@@ -152,9 +155,11 @@ def parse_message(body: bytes, method: MethodDescriptor, *, is_json: bool) -> Me
     request: Message = GetMessageClass(method.input_type)()
     try:
         if is_json:
-            return Parse(body.decode(), request, ignore_unknown_fields=True)
+            text = body.decode()
+            check_json(text)
+            return Parse(text, request, ignore_unknown_fields=True)
         request.ParseFromString(body)
-    except (ParseError, DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ParseError, ProtobufDecodeError, DecodeError, UnicodeDecodeError, RecursionError) as error:
         form = "json" if is_json else "protobuf"
         raise TwirpError(ErrorCode.MALFORMED, f"the {form} request could not be decoded") from error
     return request

@@ -1,12 +1,16 @@
 """Clients that have a token and mean no good, or say what none says by mistake: it is their own session that suffers."""
 
+import json
+
 import trio
 from livekit.protocol import models, rtc
 from livekit.protocol.models import ClientInfo
 from livekit.protocol.rtc import JoinRequest, SignalRequest
 
 from sfu.room.publisher import MAX_ANNOUNCEMENT_BYTES
+from signaling.frames import MAX_JSON_PARTS
 from tests.signaling.client import packed
+from tests.simulation.back_end import open_back_end
 from tests.simulation.house import open_house, sent
 from tests.simulation.rawsocket import open_raw_client
 from triforium.visitor.errors import JoinRefusedError
@@ -60,3 +64,14 @@ async def test_others_are_told_of_each_known_capability_once(autojump_clock) -> 
             await mallory.receive("join")
             await bob.wait_until(lambda: "mallory" in bob.participants)
             assert list(bob.participants["mallory"].capabilities) == [known]
+
+
+async def test_json_of_very_many_parts_is_not_read(autojump_clock) -> None:
+    text = '{"subscription":{"participantTracks":[' + ",".join(["{}"] * MAX_JSON_PARTS) + "]}}"
+    async with open_house() as house, open_back_end(house) as api:
+        async with open_raw_client(house, house.token("mallory")) as mallory:
+            await mallory.receive("join")
+            await mallory.socket.send(text)
+            assert await mallory.close_code() == 1000
+        answer = await api.post("RoomService/UpdateSubscriptions", text.encode())
+        assert (answer.status, json.loads(answer.body)["code"]) == (400, "malformed")
