@@ -1,11 +1,11 @@
 """What there is, as JSON, for people who look for a reason.
 
-`GET /debug/rooms` and `/debug/agents` are for whoever may list rooms, under `--dev` for anybody. `/debug/subscriptions` is
-for whoever is in a room, by the token that it came with, and about what it is sent itself.
+`GET /debug/rooms` and `/debug/agents` are for whoever may list rooms, under `--dev` for anybody; who administers one room
+sees that one, and the jobs in it. `/debug/subscriptions` is for whoever is in a room, by the token that it came with, and about what it is sent itself.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -45,17 +45,20 @@ class DebugService:
             "/debug/subscriptions": self._show_subscriptions,
         }
 
-    def _authorize(self, exchange: Exchange) -> None:
-        """Raises HttpError for who may not look."""
-        if not self.is_public:
-            claims = tokens.authenticate(exchange.request, self.keys, self.wall())
-            grant = (claims.video if claims is not None else None) or VideoGrant()
-            if not (grant.room_list or grant.room_admin):
-                raise HttpError(401, "permissions denied")
+    def _authorize(self, exchange: Exchange) -> Callable[[str], bool]:
+        """Return which rooms are shown, by their names. Raises HttpError for who may not look."""
+        if self.is_public:
+            return lambda _: True
+        claims = tokens.authenticate(exchange.request, self.keys, self.wall())
+        grant = (claims.video if claims is not None else None) or VideoGrant()
+        if not (grant.room_list or grant.room_admin):
+            raise HttpError(401, "permissions denied")
+        return lambda name: grant.room_list or name == grant.room
 
     async def _show_agents(self, exchange: Exchange) -> None:
-        self._authorize(exchange)
-        await _respond(exchange, take_census(self.agents))
+        is_shown = self._authorize(exchange)
+        census = take_census(self.agents)
+        await _respond(exchange, replace(census, jobs=[job for job in census.jobs if is_shown(job.room)]))
 
     async def _show_subscriptions(self, exchange: Exchange) -> None:
         claims = tokens.authenticate(exchange.request, self.keys, self.wall())
@@ -68,9 +71,11 @@ class DebugService:
         await _respond(exchange, {"subscriptions": _plain(describe_decisions(participant))})
 
     async def _show_rooms(self, exchange: Exchange) -> None:
-        self._authorize(exchange)
+        is_shown = self._authorize(exchange)
         rooms = []
         for room in self.rooms:
+            if not is_shown(room.name):
+                continue
             people = []
             for participant in list(room.participants.values()):
                 people.append(_plain(describe_participant(participant)))

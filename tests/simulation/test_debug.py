@@ -55,6 +55,22 @@ async def test_only_operators_look_inside(autojump_clock, grant, status) -> None
             assert (await operator.get(path)).status == status
 
 
+async def test_who_administers_one_room_sees_no_other(autojump_clock) -> None:
+    async with open_call(single=True) as (house, _alice, _bob), open_back_end(house) as operator:
+        operator.token = api_token(room_create=True)
+        await operator.call("CreateRoom", name="elsewhere")
+        for grant, names in (
+            ({"room_list": True}, [ROOM, "elsewhere"]),
+            ({"room_admin": True, "room": "elsewhere"}, ["elsewhere"]),
+            ({"room_admin": True, "room": "nowhere"}, []),
+        ):
+            operator.token = api_token(**grant)
+            shown = json.loads((await operator.get("/debug/rooms")).body)["rooms"]
+            assert [room["name"] for room in shown] == names
+        operator.token = api_token(room_create=True)
+        await operator.call("DeleteRoom", room="elsewhere")
+
+
 async def test_who_is_in_a_room_sees_why_it_is_sent_what_it_is_sent(autojump_clock) -> None:
     async with open_call(single=True) as (house, alice, bob), open_back_end(house) as client:
         video = await alice.publish_simulcast()
