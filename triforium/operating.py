@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from livekit.protocol.models import ParticipantInfo, TrackInfo, TrackSource
+from livekit.protocol.models import ParticipantInfo, TrackInfo
 
+from sfu.room.track_info import source_name
 from triforium.server_api import ServerApi, ServerApiError
 
 
@@ -121,7 +122,7 @@ def _describe(track: TrackInfo) -> str:
 
 
 def _source(track: TrackInfo) -> str:
-    return TrackSource.Name(track.source).lower()
+    return source_name(track.source)
 
 
 def _moment(seconds: int) -> str:

@@ -203,3 +203,13 @@ async def test_another_servers_answer_is_an_error_of_one_line(answer: tuple[int,
     with pytest.raises(ServerApiError) as raised:
         await ServerApi(ask, KEY, SECRET, wall_clock).rooms()
     assert str(raised.value) == reason
+
+
+async def test_a_source_that_nobody_has_given_a_name_is_shown_as_unknown(autojump_clock) -> None:
+    async with (
+        open_house() as house,
+        open_server_api(house) as api,
+        house.visitor("alice", single=True) as alice,
+    ):
+        track = await alice.publish_video(source=12_345)
+        assert f"{track.sid} (unknown)" in await list_participants(api, ROOM)
