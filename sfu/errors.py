@@ -9,6 +9,9 @@ class CloseReason(Enum):
 
     UNKNOWN = auto()
     CLIENT_LEFT = auto()
+    USER_UNAVAILABLE = auto()
+    USER_REJECTED = auto()
+    AGENT_ERROR = auto()
     DUPLICATE_IDENTITY = auto()
     SERVER_SHUTDOWN = auto()
     PARTICIPANT_REMOVED = auto()

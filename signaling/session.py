@@ -43,6 +43,13 @@ logger = logging.getLogger(__name__)
 _REFUSED: Final = "connection closed by media"
 """What LiveKit's server answers, with status 500, to a join or a resumption that the room itself refuses."""
 
+_FAREWELLS: Final = {
+    models.USER_UNAVAILABLE: CloseReason.USER_UNAVAILABLE,
+    models.USER_REJECTED: CloseReason.USER_REJECTED,
+    models.AGENT_ERROR: CloseReason.AGENT_ERROR,
+}
+"""Why a client may say that it leaves, so that others are told: a phone that is not answered, an agent that cannot go on."""
+
 _QUALITIES: Final = {models.LOW: Quality.LOW, models.MEDIUM: Quality.MEDIUM, models.HIGH: Quality.HIGH}
 
 
@@ -204,7 +211,8 @@ class SignalSession:
                 case "update_metadata":
                     self._receive_update_metadata(request.update_metadata)
                 case "leave":
-                    self._room.remove(self.participant, CloseReason.CLIENT_LEFT)
+                    reason = _FAREWELLS.get(request.leave.reason, CloseReason.CLIENT_LEFT)
+                    self._room.remove(self.participant, reason)
                 case "ping":
                     self.participant.tell(rtc.SignalResponse(pong=self._now_ms()))
                 case "ping_req":

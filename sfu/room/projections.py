@@ -46,6 +46,9 @@ _KIND_DETAILS: Final = frozenset(models.ParticipantInfo.KindDetail.keys())
 _DISCONNECT_REASONS: Final = {
     CloseReason.UNKNOWN: models.UNKNOWN_REASON,
     CloseReason.CLIENT_LEFT: models.CLIENT_INITIATED,
+    CloseReason.USER_UNAVAILABLE: models.USER_UNAVAILABLE,
+    CloseReason.USER_REJECTED: models.USER_REJECTED,
+    CloseReason.AGENT_ERROR: models.AGENT_ERROR,
     CloseReason.DUPLICATE_IDENTITY: models.DUPLICATE_IDENTITY,
     CloseReason.SERVER_SHUTDOWN: models.SERVER_SHUTDOWN,
     CloseReason.PARTICIPANT_REMOVED: models.PARTICIPANT_REMOVED,

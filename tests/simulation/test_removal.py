@@ -3,10 +3,12 @@
 import pytest
 import trio
 from livekit.protocol.models import DisconnectReason
+from livekit.protocol.rtc import LeaveRequest, SignalRequest
 
 from sfu.model import Claims, Identity, RoomName
 from sfu.room.revocations import MAX_REVOCATIONS, Revocations
 from tests.simulation.house import HTTP, ROOM, House, open_house, sent, wait_until
+from tests.simulation.rawsocket import open_raw_client
 from tests.simulation.test_api import open_api, refused
 from triforium.config import RoomConfig
 from triforium.testing.world import wall_clock
@@ -127,3 +129,24 @@ async def test_a_room_that_closes_at_once_when_empty_can_be_joined(autojump_cloc
             async with house.visitor("alice", single=True) as alice:
                 await alice.wait_connected()
             await wait_until(lambda: not list(house.server.rooms))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("USER_REJECTED", "USER_REJECTED"),
+        ("USER_UNAVAILABLE", "USER_UNAVAILABLE"),
+        ("AGENT_ERROR", "AGENT_ERROR"),
+        ("ROOM_DELETED", "CLIENT_INITIATED"),
+    ],
+)
+async def test_why_somebody_leaves_is_told_as_far_as_it_can_know(autojump_clock, said: str, told: str) -> None:
+    async with open_house() as house, house.visitor("bob", single=True) as bob:
+        async with open_raw_client(house, house.token("phone")) as phone:
+            await phone.receive("join")
+            await bob.wait_until(lambda: "phone" in bob.participants)
+            await phone.send(SignalRequest(leave=LeaveRequest(reason=said)))
+            assert DisconnectReason.Name((await phone.receive("leave")).leave.reason) == told
+        await bob.wait_until(lambda: "phone" not in bob.participants)
+        gone = sent(bob, "update")[-1].participants[-1]
+        assert DisconnectReason.Name(gone.disconnect_reason) == told
