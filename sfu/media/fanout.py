@@ -159,7 +159,8 @@ class Row:
         """Go on with the source of this packet, with these offsets to its numbers and ids."""
         self.sequence_offset, self.timestamp_offset = sequence_offset, timestamp_offset
         self.vp8 = None if vp8 == UNCHANGED else vp8
-        self.last_vp8 = None
+        if facts.vp8 is not None:  # after another codec, VP8 goes on where it was
+            self.last_vp8 = None
         self.selector = None if self.limit == NO_LIMIT else LayerSelector(self.limit)
         self.frame_offset = self._frame_offset(facts.frame)
         self.first = facts.sequence

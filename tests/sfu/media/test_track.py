@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rtp.packet import parse_header
+from rtp.payload.vp8 import parse_vp8
 from rtp.sdp.codecs import Codec, MediaKind
 from rtp.units import Mid, Ssrc
 from sfu.media.downtrack import DownTrack
@@ -156,3 +157,26 @@ def test_a_group_names_a_stream_only_if_a_description_can_hold_it(group: str, na
     receiver = Receiver(VP8, MediaKind.VIDEO, TrackLayers(), lambda: None)
     track = MediaTrack(TrackSid("TR_1"), ParticipantSid("PA_1"), Identity("alice"), Mid("0"), receiver, group=group)
     assert track.stream_id(is_shared=True) == name
+
+
+def _vp8(picture_id: int, rest: bytes) -> bytes:
+    return b"\x90\x80" + (0x8000 | picture_id).to_bytes(2) + rest[1:]
+
+
+@in_trio
+def test_picture_ids_of_vp8_go_on_after_another_codec() -> None:
+    backed = Backed()
+    first, last = backed.receiver(VP8), backed.receiver(VP8)
+    down_track = DownTrack(first, backed.connection, Ssrc(78), first_sequence=0)
+    for receiver, source, payloads in (
+        (first, Source(5, VP8), [_vp8(5000, KEY_FRAME), _vp8(5001, DELTA_FRAME)]),
+        (backed.first, Source(6, H264), [SPS]),
+        (last, Source(7, VP8), [_vp8(200, KEY_FRAME), _vp8(201, DELTA_FRAME)]),
+    ):
+        down_track.bind(payload_type=source.codec.payload_type, abs_send_time_id=None)
+        down_track.set_source(receiver)
+        backed.feed(receiver, source, *(source.next(payload) for payload in payloads))
+    sent = backed.connection.sent(78)
+    assert [packet.header.payload_type for packet in sent] == [96, 96, 108, 96, 96]
+    ids = [parse_vp8(packet.payload).picture_id for packet in sent if packet.header.payload_type == VP8.payload_type]
+    assert ids == [5000, 5001, 5002, 5003]
