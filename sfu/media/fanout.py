@@ -186,6 +186,14 @@ class Row:
         """Send nothing until the target is set, and entered."""
         self.target, self.epoch = NO_LAYER, NO_EPOCH
 
+    def leave_out_late(self) -> None:
+        """Send nothing any more that the newest has overtaken: it was not sent as packets are from here on."""
+        newest: int | None = self.last_sequence - self.sequence_offset
+        if self.selector is not None and newest is not None:
+            newest = self.selector.source_sequence(newest)
+        if newest is not None:
+            self.first = max(self.first, newest + 1)
+
     def leave(self) -> None:
         """Send nothing until the target is entered."""
         self.epoch = NO_EPOCH

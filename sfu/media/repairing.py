@@ -34,6 +34,7 @@ class Repair:
         )
         self._payload_type = payload_type
         if self._row.epoch != NO_EPOCH:
+            self._row.leave_out_late()  # its number is of the run before; who misses it gets it as of that
             self.begin_run(self._row.last_sequence + 1)
 
     def begin_run(self, first: int) -> None:

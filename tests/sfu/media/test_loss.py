@@ -238,6 +238,24 @@ def test_without_a_stream_for_it_the_same_bytes_go_out_once_more() -> None:
 
 
 @in_trio
+def test_what_comes_late_after_a_renegotiation_is_sent_only_as_it_would_have_been_before() -> None:
+    watcher = Watcher(rtx=False)
+    source = watcher.source
+    first, late, third = source.next(KEY_FRAME), source.next(DELTA_FRAME), source.next(DELTA_FRAME)
+    watcher.feed(first, third)
+    watcher.down_track.bind(payload_type=105, abs_send_time_id=4)
+    watcher.feed(late, source.next(DELTA_FRAME))
+    for _ in range(2):  # that the bytes are the same is for the keys to say
+        (again,) = watcher.ask(32_001)
+        assert (again.index, again.header.payload_type) == (32_001, 100)
+    assert [(packet.index, packet.header.payload_type) for packet in watcher.connection.sent(OUT)][:3] == [
+        *((32_000, 100), (32_002, 100)),
+        (32_003, 105),
+    ]
+    assert watcher.connection.failures == []
+
+
+@in_trio
 def test_a_packet_is_sent_again_so_often_and_no_more() -> None:
     watcher = Watcher(rtx=True)
     watcher.feed(watcher.source.next(KEY_FRAME), watcher.source.next(DELTA_FRAME))
