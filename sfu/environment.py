@@ -9,7 +9,7 @@ from rtp.dtls import DtlsContext
 from rtp.ice.candidates import Candidate
 from sfu.model import Claims
 from sfu.room.events import Tell
-from sfu.settings import CongestionSettings, DataSettings, Limits, RoomSettings, RoomWishes
+from sfu.settings import CongestionSettings, DataSettings, Limits, Patience, RoomSettings, RoomWishes
 from sfu.transport.endpoint import UdpEndpoint
 
 
@@ -49,6 +49,7 @@ class Environment:
     limits: Limits
     data: DataSettings
     congestion: CongestionSettings
+    patience: Patience
     presets: Mapping[str, RoomWishes]
     tell: Tell
 

@@ -43,6 +43,12 @@ class PeerConnectionLostError(SfuError):
     reason = CloseReason.CONNECTION_LOST
 
 
+class NeverConnectedError(SfuError):
+    """Somebody joined, and no media connection came about."""
+
+    reason = CloseReason.JOIN_FAILED
+
+
 class NegotiationFailedError(SfuError):
     """A description could not be used, or an answer never came."""
 

@@ -59,6 +59,18 @@ class CongestionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long somebody is waited for of whom nothing is heard any more, in seconds.
+
+    After `consent_seconds` without a sign of life its media path is given up (RFC 7675 §5.1), and whoever has not come
+    back by a new signal connection `resume_seconds` later is removed.
+    """
+
+    consent_seconds: float = 15.0
+    resume_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class PlayoutDelay:
     """How long subscribers hold pictures back before they show them: at least, and at most."""
 

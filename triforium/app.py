@@ -134,6 +134,7 @@ async def serve_on(surroundings: Surroundings, config: Config) -> AsyncIterator[
         limits=config.limit.limits,
         data=config.data,
         congestion=config.rtc.congestion_control.settings,
+        patience=config.patience,
         presets=config.room.presets,
         tell=partial(_tell_all, listeners),
     )

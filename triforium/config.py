@@ -15,7 +15,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from sfu.settings import CongestionSettings, DataSettings, Limits, PlayoutDelay, RoomSettings, RoomWishes
+from sfu.settings import CongestionSettings, DataSettings, Limits, Patience, PlayoutDelay, RoomSettings, RoomWishes
 from triforium.durations import parse_duration
 from triforium.livekit_keys import LIVEKIT_KEYS_WE_LACK
 
@@ -27,6 +27,9 @@ Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 """0 means any free one."""
 
 Seconds: TypeAlias = Annotated[int, Meta(ge=0)]
+
+ConsentSeconds: TypeAlias = Annotated[int, Meta(ge=5, le=30)]
+"""Browsers give a sign of life every 2.5 s at the latest; RFC 7675 §5.1 has senders stop after 30 s."""
 
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
@@ -80,6 +83,7 @@ class RtcConfig(Struct, frozen=True, forbid_unknown_fields=True):
     use_external_ip: bool = False
     stun_servers: tuple[str, ...] = ()
     enable_loopback_candidate: bool = False
+    consent_timeout: ConsentSeconds = 15
     congestion_control: CongestionControlConfig = CongestionControlConfig()
     datachannel_slow_threshold: Count = 16 * 1024
     datachannel_lossy_target_latency: str = "100ms"
@@ -178,7 +182,8 @@ class RoomPreset(Struct, frozen=True, forbid_unknown_fields=True):
 class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What rooms do by themselves. `max_participants` of 0 stands for any number.
 
-    With `removal_revokes` whoever is removed needs a new token to come back.
+    With `removal_revokes` whoever is removed needs a new token to come back. Whose media path is lost has a
+    `resume_timeout` to come back.
     """
 
     auto_create: bool = True
@@ -188,6 +193,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
     enable_remote_unmute: bool = False
     duplicate_identity: Literal["replace", "reject"] = "replace"
     removal_revokes: bool = False
+    resume_timeout: Seconds = 5
     enable_full_room_in_webhooks: bool = False
     sync_streams: bool = False
     playout_delay: PlayoutDelayConfig = PlayoutDelayConfig()
@@ -286,6 +292,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             _check_address(address, "bind_addresses")
         if self.webhook.urls and self.webhook.api_key not in self.keys:
             raise ValueError("webhook.api_key: expected one of `keys`, to sign webhooks with")
+
+    @property
+    def patience(self) -> Patience:
+        """How long somebody is waited for of whom nothing is heard any more."""
+        return Patience(self.rtc.consent_timeout, self.room.resume_timeout)
 
     @property
     def data(self) -> DataSettings:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from sfu.errors import PeerConnectionLostError
+from sfu.errors import NeverConnectedError, PeerConnectionLostError
 
 if TYPE_CHECKING:
     from sfu.room.participant import Participant
@@ -17,6 +17,9 @@ MEDIA_PATH_SECONDS: Final = 10.0
 
 ARRIVAL_SECONDS: Final = 15.0
 """For the media path of a client that has no signal connection whose end could tell us that it is gone."""
+
+JOIN_SECONDS: Final = 60.0
+"""For that of one that has, as LiveKit's server gives it."""
 
 
 class Arrival:
@@ -36,10 +39,11 @@ class Arrival:
         self._connected.set()
 
     async def run(self) -> None:
-        """Return once there has been a path, or nobody has to be waited for; begun anew, it waits anew.
+        """Return once there has been a path; begun anew, it waits anew.
 
         Raises:
-            PeerConnectionLostError: there is none, nor a signal connection whose end could be waited for.
+            PeerConnectionLostError: there is none, nor a signal connection on which it might still be agreed on.
+            NeverConnectedError: there is none, for all that was said on the signal connection.
         """
         person = self._participant
         with trio.move_on_after(MEDIA_PATH_SECONDS) as patience:
@@ -52,9 +56,8 @@ class Arrival:
                 MEDIA_PATH_SECONDS,
                 person.explain_missing_media(),
             )
-        if person.has_signal:
-            return
-        with trio.move_on_after(ARRIVAL_SECONDS - MEDIA_PATH_SECONDS):
+        seconds = JOIN_SECONDS if person.has_signal else ARRIVAL_SECONDS
+        with trio.move_on_after(seconds - MEDIA_PATH_SECONDS):
             await self._connected.wait()
         if not self._connected.is_set():
-            raise PeerConnectionLostError("nobody came")
+            raise NeverConnectedError("no media path") if person.has_signal else PeerConnectionLostError("nobody came")

@@ -1,7 +1,7 @@
 """Waiting for somebody whose media path is gone: a phone between two networks comes back, a page that died does not.
 
 event                             then
-a connection is lost              the client is told to resume its session, and has RESUME_SECONDS for it
+a connection is lost              the client is told to resume its session, and has `resume_seconds` for it
 it resumes                        it has RECOVERY_SECONDS to find a path for media
 it finds one                      nothing: it was never gone
 either time is over               the participant is removed
@@ -14,18 +14,20 @@ import trio
 
 from sfu.errors import PeerConnectionLostError
 
-RESUME_SECONDS: Final = 5.0
-"""For a client to come back by a new signal connection."""
-
 RECOVERY_SECONDS: Final = 15.0
-"""For its media to find a way then: after as long, clients themselves give up and join anew."""
+"""For media to find a way, once its client is back: after as long, clients themselves give up and join anew."""
 
 
 class Comeback:
-    """Whether one participant's media is lost, and until when we wait. `has_path` says whether media can flow."""
+    """Whether one participant's media is lost, and until when we wait.
 
-    def __init__(self, has_path: Callable[[], bool]) -> None:
+    `has_path` says whether media can flow, and `resume_seconds` are for the client to come back by a new signal
+    connection.
+    """
+
+    def __init__(self, has_path: Callable[[], bool], *, resume_seconds: float) -> None:
         self._has_path = has_path
+        self._resume_seconds = resume_seconds
         self._lost = trio.Event()
         self._lost_again = trio.Event()
         self._resumed = trio.Event()
@@ -48,7 +50,7 @@ class Comeback:
         """
         while True:
             await self._lost.wait()
-            with trio.move_on_after(RESUME_SECONDS) as patience:
+            with trio.move_on_after(self._resume_seconds) as patience:
                 await self._resumed.wait()
             if patience.cancelled_caught:
                 raise PeerConnectionLostError("media was lost, and nobody came back")

@@ -109,7 +109,9 @@ class Participant:
             )
         if joining.may_pause is not None:
             self.subscriber.peer.media.bandwidth.may_pause = joining.may_pause
-        self._comeback = Comeback(lambda: self._primary.connection.connected)
+        self._comeback = Comeback(
+            lambda: self._primary.connection.connected, resume_seconds=environment.patience.resume_seconds
+        )
         # Clients read data on the primary connection: our channels are there, or theirs.
         self.data = room.data.join(self, self._primary.connection, automatic=joining.auto_subscribe_data)
 

@@ -81,7 +81,7 @@ class Peer:
         self._playout_delay = playout_delay
         self._shares_streams = syncs_streams and shares_streams(client)
         dice = environment.random
-        self._ice = IceLiteAgent(new_credentials(dice.randbytes))
+        self._ice = IceLiteAgent(new_credentials(dice.randbytes), consent_seconds=environment.patience.consent_seconds)
         self._dtls = DtlsTransport(environment.certificate, DtlsRole.SERVER, environment.dtls)
         self.connection = PeerConnection(PeerTransport(self._ice, self._dtls), environment.endpoint, owner)
         self.connection.answer_to(self._ice.local.ufrag)

@@ -2,13 +2,14 @@
 
 import pytest
 import trio
-from livekit.protocol.models import TrackType
-from livekit.protocol.rtc import AddTrackRequest, SignalRequest
+from livekit.protocol.models import DisconnectReason, TrackType
+from livekit.protocol.rtc import AddTrackRequest, JoinRequest, LeaveRequest, SignalRequest
 
 from rtp.stun import binding_request
 from rtp.units import Address
-from sfu.room.arrival import MEDIA_PATH_SECONDS
+from sfu.room.arrival import JOIN_SECONDS, MEDIA_PATH_SECONDS
 from sfu.room.supervision import PATIENCE_SECONDS
+from tests.signaling.client import packed
 from tests.simulation.house import open_house, sent
 from tests.simulation.rawsocket import open_raw_client
 from triforium.testing.world import MEDIA_PORT, SERVER_HOST
@@ -33,6 +34,18 @@ async def test_where_nothing_came_the_address_and_the_port_are_named(
     assert f"offered {SERVER_HOST}:{MEDIA_PORT}; no STUN came" in line
     assert "rtc.node_ip" in line
     assert "rtc.udp_port" in line
+
+
+@pytest.mark.parametrize("path", [None, f"/rtc/v1?join_request={packed(JoinRequest())}"], ids=["dual", "single"])
+async def test_who_joins_and_finds_no_media_path_in_a_minute_is_sent_away(autojump_clock, path: str | None) -> None:
+    async with open_house() as house, open_raw_client(house, house.token("alice", can_subscribe=False), path) as alice:
+        await alice.receive("join")
+        joined_at = trio.current_time()
+        leave = (await alice.receive("leave")).leave
+        assert trio.current_time() - joined_at == pytest.approx(JOIN_SECONDS, abs=1)
+        assert (leave.reason, leave.action) == (DisconnectReason.JOIN_FAILURE, LeaveRequest.DISCONNECT)
+        assert await alice.close_code() == 1000
+        assert not house.identities()
 
 
 async def test_where_checks_came_and_were_refused_it_says_from_where_and_why(

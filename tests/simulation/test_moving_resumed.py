@@ -8,10 +8,9 @@ import trio
 from livekit.protocol.models import DataPacket, UserPacket
 from livekit.protocol.rtc import SignalResponse
 
-from rtp.ice.lite import CONSENT_SECONDS
-from sfu.room.comeback import RESUME_SECONDS
 from sfu.room.moving import move
 from sfu.room.participant import Participant
+from sfu.settings import Patience
 from tests.simulation.back_end import BackEnd, open_back_end
 from tests.simulation.house import House, flows, open_house, sent, wait_until
 from tests.simulation.test_data import ready
@@ -23,6 +22,7 @@ from triforium.visitor.signal import SignalConnection
 
 layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
+PATIENCE = Patience()
 MESSAGES = 12
 
 
@@ -221,7 +221,9 @@ async def test_a_socket_that_dies_at_any_message_of_a_move_loses_no_message_and_
                     pass  # joins anew
             heard = [*bob.data.payloads, *carol.data.payloads]
             assert heard == [b"%d" % number for number in range(1, MESSAGES + 1)], cuts
-            with trio.fail_after(CONSENT_SECONDS + RESUME_SECONDS + 1):  # it may have been the goodbye that was lost
+            with trio.fail_after(
+                PATIENCE.consent_seconds + PATIENCE.resume_seconds + 1
+            ):  # it may have been the goodbye that was lost
                 await wait_until(lambda: (house.identities(), house.identities("dest")) == ({"bob"}, {"carol"}))
             has_cut = scissors.has_cut
             cuts += 1

@@ -10,9 +10,9 @@ import trio
 from livekit.protocol.models import DisconnectReason, ParticipantInfo
 from livekit.protocol.rtc import LeaveRequest, Ping, SignalRequest, SignalResponse
 
-from rtp.ice.lite import CONSENT_SECONDS
-from sfu.room.comeback import RECOVERY_SECONDS, RESUME_SECONDS
+from sfu.room.comeback import RECOVERY_SECONDS
 from sfu.room.updates import UPDATE_INTERVAL_SECONDS
+from sfu.settings import Patience
 from tests.simulation.back_end import open_back_end
 from tests.simulation.house import ROOM, House, flows, open_call, open_house, sent, set_silent, wait_until
 from tests.simulation.rawsocket import open_raw_client
@@ -24,6 +24,7 @@ from triforium.visitor.signal import SignalConnection
 
 both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
+PATIENCE = Patience()
 DISCONNECTED = ParticipantInfo.State.DISCONNECTED
 PATIENCE_SECONDS = 120
 
@@ -125,7 +126,9 @@ async def test_who_resumes_and_finds_no_path_is_removed(autojump_clock, single) 
         silent_at = trio.current_time()
         await alice.wait_over()
         assert alice.resumptions == 1
-        assert trio.current_time() - silent_at < CONSENT_SECONDS + RESUME_SECONDS + RECOVERY_SECONDS + 1
+        assert (
+            trio.current_time() - silent_at < PATIENCE.consent_seconds + PATIENCE.resume_seconds + RECOVERY_SECONDS + 1
+        )
         assert alice.left.reason == DisconnectReason.CONNECTION_TIMEOUT
         await wait_until(lambda: house.identities() == {"bob"})
 
@@ -242,7 +245,9 @@ async def test_a_socket_that_dies_at_any_message_costs_no_track(autojump_clock, 
             with holding(scissors), trio.fail_after(PATIENCE_SECONDS):
                 while not await live(house, bob, theirs.sid, single=single):
                     pass  # joins anew
-            with trio.fail_after(CONSENT_SECONDS + RESUME_SECONDS + 1):  # it may have been the goodbye that was lost
+            with trio.fail_after(
+                PATIENCE.consent_seconds + PATIENCE.resume_seconds + 1
+            ):  # it may have been the goodbye that was lost
                 await wait_until(lambda: house.identities() == {"bob"})
             has_cut = scissors.has_cut
             cuts += 1

@@ -14,18 +14,18 @@ from livekit.protocol.rtc import (
     UpdateTrackSettings,
 )
 
-from rtp.ice.lite import CONSENT_SECONDS
 from sfu.model import RoomName
-from sfu.room.comeback import RESUME_SECONDS
 from sfu.room.projections import COMPATIBLE_VERSION
+from sfu.settings import Patience
 from tests.simulation.house import ROOM, flows, open_call, open_house, sent, wait_until
 from tests.simulation.rawsocket import open_raw_client
-from triforium.config import RoomConfig
+from triforium.config import RoomConfig, RtcConfig
 from triforium.testing import Link
 from triforium.visitor import PublishRefusedError, Visitor
 
 both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "dual"])
 
+PATIENCE = Patience()
 DISCONNECTED = ParticipantInfo.State.DISCONNECTED
 IN_FLIGHT_SECONDS = 0.2
 """More than anything is under way."""
@@ -255,12 +255,28 @@ async def test_who_vanishes_is_removed_once_nobody_has_come_back(autojump_clock,
         await bob.wait_until(flows(bob, audio.sid))
         alice.vanish()
         gone_at = trio.current_time()
-        await trio.sleep(CONSENT_SECONDS)
+        await trio.sleep(PATIENCE.consent_seconds)
         assert house.identities() == {"alice", "bob"}
         await bob.wait_until(lambda: "alice" not in bob.participants)
-        assert trio.current_time() - gone_at < CONSENT_SECONDS + RESUME_SECONDS + 1
+        assert trio.current_time() - gone_at < PATIENCE.consent_seconds + PATIENCE.resume_seconds + 1
         assert told_of(bob, "alice")[-1].disconnect_reason == DisconnectReason.CONNECTION_TIMEOUT
         assert house.identities() == {"bob"}
+
+
+@both_layouts
+async def test_how_long_is_waited_for_who_vanishes_is_a_setting(autojump_clock, single) -> None:
+    config = {"rtc": RtcConfig(consent_timeout=6), "room": RoomConfig(resume_timeout=30)}
+    async with (
+        open_house(config=config) as house,
+        house.visitor("bob", single=single) as bob,
+        house.visitor("alice", single=single) as alice,
+    ):
+        audio = await alice.publish_audio()
+        await bob.wait_until(flows(bob, audio.sid))
+        alice.vanish()
+        gone_at = trio.current_time()
+        await bob.wait_until(lambda: "alice" not in bob.participants)
+        assert trio.current_time() - gone_at == pytest.approx(36, abs=1)
 
 
 @both_layouts
