@@ -9,9 +9,10 @@ from sfu.errors import Limited, LimitExceededError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long the texts may be that people and rooms carry, in bytes; 0 stands for any length.
+    """How long the texts may be that people and rooms carry, in bytes, and how many tracks there may be; 0: any.
 
-    `attributes_bytes` is for all of them together, names and values.
+    `attributes_bytes` is for all of them together, names and values. The subscriptions are those of one participant, and
+    `tracks` all that come in and go out: with more, nobody new is let in.
     """
 
     metadata_bytes: int = 512 * 1024
@@ -19,6 +20,9 @@ class Limits:
     room_name_bytes: int = 256
     identity_bytes: int = 256
     name_bytes: int = 256
+    audio_subscriptions: int = 0
+    video_subscriptions: int = 0
+    tracks: int = 0
 
     def check_metadata(self, metadata: str) -> None:
         """Check the metadata of a participant or a room. Raises LimitExceededError."""

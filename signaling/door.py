@@ -22,6 +22,9 @@ class RoomDirectory(Protocol):
     def is_revoked(self, name: RoomName, claims: Claims) -> bool:
         """Whether a token is refused because its bearer was sent out of the room."""
 
+    def is_overloaded(self) -> bool:
+        """Whether there are as many tracks as there may be."""
+
     def is_taken(self, name: RoomName, identity: Identity) -> bool:
         """Whether somebody of this identity is in the room who is not to be replaced."""
 
@@ -56,6 +59,8 @@ class Door:
         name = RoomName(grant.room)
         if not (self.auto_create or grant.room_create or self.rooms.is_open(name)):
             raise HttpError(404, "requested room does not exist")
+        if self.rooms.is_overloaded():
+            raise HttpError(503, "node has exceeded its configured limit")
         if self.rooms.is_taken(name, claims.identity):
             raise HttpError(403, "a participant with the same identity is already in the room")
 

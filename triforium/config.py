@@ -219,13 +219,16 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long texts may be, in bytes; 0 stands for any length."""
+    """How long texts may be, in bytes, and how many tracks there may be; 0 stands for any."""
 
     max_metadata_size: Count = 512 * 1024
     max_attributes_size: Count = 64 * 1024
     max_room_name_length: Count = 256
     max_participant_identity_length: Count = 256
     max_participant_name_length: Count = 256
+    subscription_limit_audio: Count = 0
+    subscription_limit_video: Count = 0
+    num_tracks: Count = 0
 
     @property
     def limits(self) -> Limits:
@@ -236,6 +239,9 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
             self.max_room_name_length,
             self.max_participant_identity_length,
             self.max_participant_name_length,
+            self.subscription_limit_audio,
+            self.subscription_limit_video,
+            self.num_tracks,
         )
 
 

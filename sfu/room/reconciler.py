@@ -68,7 +68,7 @@ class Reconciler:
         available = {
             sid: track for sid, track in tracks.items() if self._room.may_have(participant, track.publisher, sid)
         }
-        steps = plan(self._wishes, available, subscriber.subscriptions)
+        steps = plan(self._wishes, available, subscriber.subscriptions, self._room.environment.limits)
         for sid in steps.unsubscribe:
             subscriber.unsubscribe(sid)
         for track in steps.subscribe:

@@ -48,6 +48,14 @@ class Rooms:
         person = room.participants.get(identity)
         return person is not None and person.stands_for is None
 
+    def is_overloaded(self) -> bool:
+        """Whether there are as many tracks, in and out, as there may be."""
+        limit = self.environment.limits.tracks
+        people = (person for room in self for person in room.participants.values())
+        return bool(limit) and limit <= sum(
+            len(person.publisher.publications) + len(person.subscriber.subscriptions) for person in people
+        )
+
     def find(self, name: RoomName) -> Room | None:
         """Return the room of this name if there is one now."""
         room = self._rooms.get(name)

@@ -2,11 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
+from rtp.sdp.codecs import MediaKind
 from sfu.media.simulcast import DEFAULT_WISH, Wish
 from sfu.media.track import MediaTrack
 from sfu.model import MAX_SID_LENGTH, TrackSid
+from sfu.settings import Limits
 
 MAX_REMEMBERED_TRACKS: Final = 4096
 """Wishes may come before their tracks, and for tracks that never come: the oldest are forgotten."""
@@ -101,10 +104,16 @@ class Wishes:
         self._missing_since.pop(sid, None)
 
 
-def plan(wishes: Wishes, available: Mapping[TrackSid, MediaTrack], subscribed: Iterable[TrackSid]) -> Steps:
-    """Compare what is wanted and to be had with what there is."""
+def plan(
+    wishes: Wishes, available: Mapping[TrackSid, MediaTrack], subscribed: Iterable[TrackSid], limits: Limits
+) -> Steps:
+    """Compare what is wanted and to be had with what there is; what is beyond a limit waits until something ends."""
     present = dict.fromkeys(subscribed)  # not a set: the order of goodbyes is to be the same in every process
-    return Steps(
-        subscribe=tuple(track for sid, track in available.items() if sid not in present and wishes.wants(sid)),
-        unsubscribe=tuple(sid for sid in present if sid not in available or not wishes.wants(sid)),
-    )
+    wanted = {sid: track for sid, track in available.items() if wishes.wants(sid)}
+    places = {MediaKind.AUDIO: limits.audio_subscriptions or inf, MediaKind.VIDEO: limits.video_subscriptions or inf}
+    subscribe = []
+    for sid, track in sorted(wanted.items(), key=lambda each: each[0] not in present):  # who is in keeps the place
+        places[track.kind] -= 1
+        if sid not in present and places[track.kind] >= 0:
+            subscribe.append(track)
+    return Steps(tuple(subscribe), tuple(sid for sid in present if sid not in wanted))

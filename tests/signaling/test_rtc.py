@@ -32,6 +32,9 @@ class Rooms:
     def is_revoked(self, name: RoomName, claims: Claims) -> bool:
         return claims.metadata == "revoked" or claims.identity == "alice#revoked"
 
+    def is_overloaded(self) -> bool:
+        return False
+
     def is_taken(self, name: RoomName, identity: Identity) -> bool:
         return identity == "taken"
 
