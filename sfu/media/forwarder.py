@@ -55,6 +55,17 @@ class GapCloser:
         self._begin_run(self._highest, self._offsets[-1] - count)
         return first
 
+    def go_on(self, sequence: int, number: int) -> None:
+        """Number the newest, `sequence`, and what follows from `number` on; of what came before nothing is known then.
+
+        So holes are closed that are too wide to be left.
+        """
+        self._starts.clear()
+        self._offsets.clear()
+        self._forgets = True
+        self._starts.append(sequence)
+        self._offsets.append(sequence - number)
+
     def drop(self, sequence: int, *, with_missing: bool = False) -> None:
         """Leave `sequence` out. Only the packet after the newest can be hidden: others have numbers round them.
 

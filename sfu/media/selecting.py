@@ -5,6 +5,7 @@ can always be decoded, and a subscriber comes to a higher temporal layer where t
 pictures. More spatial layers come with a key picture only: which layer ends a picture has to be known before its end.
 What is left out leaves no gap: packets, and VP8's pictures, are numbered anew, as far as nothing unknown is in between.
 What is lost beside a packet that is left out is not unknown, where it can be of no other frame: it would be left out, too.
+What else is lost while much is left out adds up to holes that 16 bits cannot tell: they are closed when something is sent.
 Whatever was decided of a frame can be found out again, for packets that come late and for those that are sent again.
 """
 
@@ -12,6 +13,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final, NamedTuple, Protocol
 
+from rtp.reception import MAX_DROPOUT
 from sfu.media.forwarder import GapCloser
 from sfu.media.frames import FrameFacts
 from sfu.media.vp8_munger import Vp8Facts
@@ -73,10 +75,11 @@ class LayerSelector:
         self._is_sent: dict[int, bool] = {}  # by number of frame
         self._left_from: int | None = None  # the frame of the newest packet, if nothing is sent of that any more
         self._numbers, self._picture_ids = GapCloser(), GapCloser()
+        self._highest_placed: int | None = None
         if last is not None:
             self._timestamp = last.timestamp
             self._all_sent_to = last.sequence
-            self._numbers.number(last.sequence)
+            self._highest_placed = self._numbers.number(last.sequence)
             if last.picture_id is not None:
                 self._picture_ids.number(last.picture_id)
 
@@ -98,7 +101,15 @@ class LayerSelector:
         if frame is not None and frame.has_start and frame.number - 1 == self._left_from:
             self._numbers.drop(facts.sequence - 1, with_missing=True)
         self._left_from = frame.number if frame is not None and (frame.has_end or facts.marker) else None
-        return self._placed(facts)
+        placed = self._placed(facts)
+        if placed is None:
+            return None
+        if self._highest_placed is None or placed.sequence > self._highest_placed:
+            if self._highest_placed is not None and placed.sequence > self._highest_placed + MAX_DROPOUT:
+                placed = placed._replace(sequence=self._highest_placed + 1)
+                self._numbers.go_on(facts.sequence, placed.sequence)
+            self._highest_placed = placed.sequence
+        return placed
 
     def recall(self, facts: SelectableFacts) -> Placed | None:
         """Return what `place` made of a packet that was sent; None if it was not, or it is too long ago."""

@@ -116,3 +116,15 @@ def test_a_stream_that_arrives_whole_has_no_gap_whatever_is_dropped(first: int, 
         else:
             numbers.append(gaps.number(sequence))
     assert numbers == list(range(first, first + len(numbers)))
+
+
+def test_where_numbers_go_on_nothing_that_came_before_gets_one() -> None:
+    gaps = GapCloser()
+    assert gaps.number(10) == 10
+    gaps.drop(11)
+    gaps.drop(5_000)
+    assert gaps.number(9_000) == 8_999
+    gaps.go_on(9_000, 11)
+    assert [gaps.number(sequence) for sequence in (9_000, 9_001, 9_003)] == [11, 12, 14]
+    assert [gaps.number(sequence) for sequence in (10, 4_999, 8_999)] == [None, None, None]
+    assert [gaps.original(number) for number in (10, 11, 12)] == [None, 9_000, 9_001]

@@ -4,6 +4,7 @@ from random import Random
 import pytest
 
 from rtp.payload.vp8 import parse_vp8
+from rtp.reception import MAX_DROPOUT
 from sfu.media.frames import FrameFacts, FrameReader
 from sfu.media.selecting import NO_LIMIT, Last, LayerLimit, LayerSelector, Placed
 from sfu.media.vp8_munger import Vp8Facts, Vp8Source
@@ -176,3 +177,26 @@ def test_whatever_is_lost_late_or_switched_nothing_is_sent_without_what_it_needs
     assert sent <= arrived
     assert not sent & refused, "a frame is sent whole or not at all"
     assert [used[number].sequence for number in sorted(used)] == sorted(each.sequence for each in used.values())
+
+
+@pytest.mark.parametrize("every", [2, 1_000, MAX_DROPOUT])
+def test_losses_among_much_that_is_left_out_do_not_add_up_to_holes_that_nobody_can_tell(every: int) -> None:
+    first, *_ = vp8_stream(1)
+    selector = LayerSelector(LayerLimit(0, 0))
+    assert selector.place(first) is not None
+    sequence, number, timestamp = first.sequence, 1, first.timestamp
+
+    def feed(temporal: int, *, references: tuple[int, ...]) -> Placed | None:
+        nonlocal sequence, number, timestamp
+        sequence, number, timestamp = sequence + every, number + 2, timestamp + 3000
+        frame = FrameFacts(number, 0, temporal, references, is_key=False, has_end=True, has_start=True)
+        return selector.place(Facts(sequence, timestamp, True, None, frame))
+
+    while sequence < 1 << 17:
+        assert feed(1, references=()) is None
+    number_before = first.sequence
+    for _ in range(3):
+        placed = feed(0, references=())
+        assert placed is not None
+        assert number_before < placed.sequence <= number_before + MAX_DROPOUT
+        number_before = placed.sequence
