@@ -88,7 +88,8 @@ class View:
 
     `reason` is why the connection ended, by LiveKit's name. `reconnections` counts how often it was lost and found
     again; where the session went on, `sid` is the same as before. `speakers` is whom each event of active speakers named,
-    in the order they came, and `qualities` what was last told of each participant's connection; of pages only.
+    in the order they came, `qualities` what was last told of each participant's connection, and `profiles` name, metadata,
+    attributes and whether one may publish (`can_publish`) of oneself and the others; these and `room_metadata` of pages only.
     """
 
     connected: bool
@@ -98,6 +99,8 @@ class View:
     participants: dict[str, dict[str, Track]] = field(default_factory=dict)
     speakers: list[list[str]] = field(default_factory=list)
     qualities: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, dict[str, object]] = field(default_factory=dict)
+    room_metadata: str = ""
 
     def video(self, of: str) -> Track:
         return self.participants.get(of, {}).get("camera", _NO_TRACK)

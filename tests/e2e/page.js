@@ -92,6 +92,11 @@ async function stateOf(publication) {
   };
 }
 
+/** What is known of somebody, oneself or another. */
+function profileOf({ name, metadata, attributes, permissions }) {
+  return { name, metadata, attributes, can_publish: permissions?.canPublish };
+}
+
 function publicationOf(identity, source) {
   return room.remoteParticipants.get(identity).getTrackPublication(source);
 }
@@ -211,9 +216,27 @@ globalThis.participant = {
     return Object.fromEntries(report.map(({ rid, framesSent }) => [rid, framesSent ?? 0]));
   },
 
+  /** Ask for trouble, as developers of clients do. */
+  async simulate({ scenario, argument }) {
+    await room.simulateScenario(scenario, argument);
+  },
+
   /** Measure gaps between frames afresh. */
   forgetGaps() {
     for (const seen of received.values()) seen.longestGap = 0;
+  },
+
+  /** Change what is known of oneself. */
+  async describe({ name, metadata, attributes }) {
+    await room.localParticipant.setName(name);
+    await room.localParticipant.setMetadata(metadata);
+    await room.localParticipant.setAttributes(attributes);
+  },
+
+  /** Say who may have one's tracks: everybody, or those who are named. */
+  permit({ identities }) {
+    const named = (identities ?? []).map((participantIdentity) => ({ participantIdentity, allowAll: true }));
+    room.localParticipant.setTrackSubscriptionPermissions(!identities, named);
   },
 
   async mute() {
@@ -237,6 +260,7 @@ globalThis.participant = {
 
   async state() {
     const participants = {};
+    const people = room ? [room.localParticipant, ...room.remoteParticipants.values()] : [];
     for (const remote of room?.remoteParticipants.values() ?? []) {
       const publications = [...remote.trackPublications.values()];
       const tracks = await Promise.all(publications.map(async (each) => [each.source, await stateOf(each)]));
@@ -250,6 +274,8 @@ globalThis.participant = {
       participants,
       speakers,
       qualities,
+      profiles: Object.fromEntries(people.map((each) => [each.identity, profileOf(each)])),
+      room_metadata: room?.metadata ?? "",
     };
   },
 };

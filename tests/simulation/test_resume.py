@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from unittest.mock import patch
 
 import pytest
@@ -18,6 +18,7 @@ from tests.simulation.house import ROOM, House, flows, open_call, open_house, se
 from tests.simulation.rawsocket import open_raw_client
 from triforium.testing.world import SERVER_HOST
 from triforium.visitor import Visitor
+from triforium.visitor.data import RELIABLE
 from triforium.visitor.errors import SignalLostError, VisitorError
 from triforium.visitor.joining import dual_path
 from triforium.visitor.signal import SignalConnection
@@ -27,6 +28,7 @@ both_layouts = pytest.mark.parametrize("single", [True, False], ids=["single", "
 PATIENCE = Patience()
 DISCONNECTED = ParticipantInfo.State.DISCONNECTED
 PATIENCE_SECONDS = 120
+TALK_SECONDS = 0.05
 
 
 def news_after_resume(visitor: Visitor) -> list[str]:
@@ -219,15 +221,41 @@ def holding(scissors: Scissors) -> Iterator[None]:
         yield
 
 
+async def talk(speaker: Visitor) -> None:
+    """Say one number after the other, from 1, reliably, and never end."""
+    await wait_until(lambda: speaker.data.can_send(RELIABLE))
+    for number in count(1):
+        speaker.data.publish(b"%d" % number, topic=speaker.me.sid)
+        await trio.sleep(TALK_SECONDS)
+
+
+def heard(listener: Visitor, sid: str) -> list[int]:
+    """Return the numbers that came of what this session said."""
+    users = [packet.user for packet in listener.data.packets if packet.HasField("user")]
+    return [int(user.payload) for user in users if user.topic == sid]
+
+
 async def live(house: House, bob: Visitor, theirs: str, *, single: bool) -> bool:
-    """Be Alice: join, publish and subscribe, resume if cut off. Return whether all flows, in the end."""
+    """Be Alice: join, publish, subscribe and talk, resume if cut off. Return whether all flows, in the end.
+
+    And what she and Bob have said since she came has reached the other once each.
+    """
     has_lived = False
     try:
         async with house.visitor("alice", single=single, resumes=True) as alice:
-            published = [await alice.publish_audio(), await alice.publish_video()]
-            for track in published:
-                await bob.wait_until(flows(bob, track.sid))
-            await alice.wait_until(flows(alice, theirs))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(talk, alice)
+                published = [await alice.publish_audio(), await alice.publish_video()]
+                for track in published:
+                    await bob.wait_until(flows(bob, track.sid))
+                await alice.wait_until(flows(alice, theirs))
+                nursery.cancel_scope.cancel("enough was said")
+            ours, last = alice.data.last_sequence, bob.data.last_sequence
+            await bob.wait_until(lambda: len(heard(bob, alice.me.sid)) >= ours)
+            await alice.wait_until(lambda: last in heard(alice, bob.me.sid))
+            assert heard(bob, alice.me.sid) == list(range(1, ours + 1))
+            numbers = heard(alice, bob.me.sid)
+            assert numbers == list(range(numbers[0], numbers[-1] + 1))
             has_lived = True
     except* VisitorError:
         pass  # she was cut off before there was a session to resume
@@ -235,11 +263,12 @@ async def live(house: House, bob: Visitor, theirs: str, *, single: bool) -> bool
 
 
 @both_layouts
-async def test_a_socket_that_dies_at_any_message_costs_no_track(autojump_clock, single) -> None:
+async def test_a_socket_that_dies_at_any_message_costs_no_track_and_no_word(autojump_clock, single) -> None:
     cuts = 0
     has_cut = True
-    async with open_house() as house, house.visitor("bob", single=single) as bob:
+    async with open_house() as house, house.visitor("bob", single=single) as bob, trio.open_nursery() as nursery:
         theirs = await bob.publish_audio()
+        nursery.start_soon(talk, bob)
         while has_cut:
             scissors = Scissors(cuts)
             with holding(scissors), trio.fail_after(PATIENCE_SECONDS):
@@ -251,6 +280,7 @@ async def test_a_socket_that_dies_at_any_message_costs_no_track(autojump_clock, 
                 await wait_until(lambda: house.identities() == {"bob"})
             has_cut = scissors.has_cut
             cuts += 1
+        nursery.cancel_scope.cancel("all was cut")
     print(f"cut before each of {cuts} messages")  # noqa: T201 - asked for: how far it went
     assert cuts > 20
 

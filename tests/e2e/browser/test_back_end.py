@@ -1,4 +1,4 @@
-"""The published JavaScript SDK for back ends, with its WebhookReceiver: it moderates a call, and is told of it."""
+"""The published JavaScript SDK for back ends, with its WebhookReceiver: it moderates a call of pages, and is told of it."""
 
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.e2e.line_process import open_line_process
-from tests.e2e.meeting import HERE, NODE, SINGLE, Kind, at_once, open_meeting
+from tests.e2e.line_process import CallError, open_line_process
+from tests.e2e.meeting import DUAL, HERE, NODE, SINGLE, Kind, Participant, View, at_once, open_meeting
 from tests.e2e.server import KEY, SECRET
 
 pytestmark = pytest.mark.e2e
@@ -43,12 +43,30 @@ async def open_moderated_meeting(folder: Path):
             yield meeting, BackEnd(process)
 
 
+def profile(view: View, identity: str) -> tuple[object, ...]:
+    return tuple(view.profiles[identity][each] for each in ("name", "metadata", "attributes"))
+
+
+async def may_publish_no_longer_and_again(back_end: BackEnd, alice: Participant, bob: Participant) -> None:
+    """Take a permission from her who publishes, and give it back."""
+    permission = {"canSubscribe": True, "canPublishData": True}
+    await back_end.call("updateParticipant", "lobby", "alice", {"permission": permission | {"canPublish": False}})
+    await alice.until(lambda view: view.profiles["alice"]["can_publish"] is False)
+    await bob.until(lambda view: view.participants == {"alice": {}})
+    with pytest.raises(CallError, match="insufficient permissions"):
+        await alice.publish()
+    await back_end.call("updateParticipant", "lobby", "alice", {"permission": permission | {"canPublish": True}})
+    await alice.until(lambda view: view.profiles["alice"]["can_publish"] is True)
+    await alice.publish()
+    await bob.perceives(alice)
+
+
 async def test_a_back_end_in_javascript_moderates_a_call_and_is_told_of_it(folder):
     async with open_moderated_meeting(folder) as (meeting, back_end):
         made = await back_end.call("createRoom", {"name": "lobby", "emptyTimeout": 60, "metadata": "m"})
         assert (made["name"], made["emptyTimeout"], made["metadata"]) == ("lobby", 60, "m")
-        alice = await meeting.invite("alice", Kind.PYTHON, SINGLE)
-        bob = await meeting.invite("bob", Kind.PYTHON, SINGLE)
+        alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
+        bob = await meeting.invite("bob", Kind.BROWSER, DUAL)
         await at_once(alice.join, bob.join)
         await alice.publish()
         await bob.perceives(alice)
@@ -62,10 +80,23 @@ async def test_a_back_end_in_javascript_moderates_a_call_and_is_told_of_it(folde
         assert refusal["message"] == "twirp error unknown: participant does not exist"
         changed = await back_end.call("updateRoomMetadata", "lobby", "rm")
         assert changed["metadata"] == "rm"
+        await bob.until(lambda view: view.room_metadata == "rm")
         said = await back_end.call("updateParticipant", "lobby", "alice", {"name": "Alice", "attributes": {"a": "1"}})
         assert (said["name"], said["attributes"]) == ("Alice", {"a": "1"})
+        for page in (alice, bob):
+            await page.until(lambda view: profile(view, "alice") == ("Alice", "", {"a": "1"}))
+        await alice.ask("describe", name="Alice A.", metadata="am", attributes={"a": "", "b": "2"})
+        await bob.until(lambda view: profile(view, "alice") == ("Alice A.", "am", {"b": "2"}))
+
         muted = await back_end.call("mutePublishedTrack", "lobby", "alice", said["tracks"][0]["sid"], True)
         assert muted["muted"]
+        await bob.until(lambda view: view.video("alice").muted or view.audio("alice").muted)
+
+        await may_publish_no_longer_and_again(back_end, alice, bob)
+        await alice.ask("permit", identities=[])
+        await bob.perceives_nothing_of(alice)
+        await alice.ask("permit", identities=["bob"])
+        await bob.perceives(alice)
 
         await back_end.call("removeParticipant", "lobby", "alice")
         assert await alice.until_disconnected() == "PARTICIPANT_REMOVED"
