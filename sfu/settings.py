@@ -9,10 +9,10 @@ from sfu.errors import Limited, LimitExceededError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long the texts may be that people and rooms carry, in bytes, and how many tracks there may be; 0: any.
+    """How long the texts may be that people and rooms carry, in bytes, and how much media there may be; 0: any.
 
-    `attributes_bytes` is for all of them together, names and values. The subscriptions are those of one participant, and
-    `tracks` all that come in and go out: with more, nobody new is let in.
+    `attributes_bytes` is for all of them together, names and values. The subscriptions are those of one participant.
+    `tracks` are all that come in and go out, `bytes_per_second` their media: with more, nobody new is let in.
     """
 
     metadata_bytes: int = 512 * 1024
@@ -23,6 +23,7 @@ class Limits:
     audio_subscriptions: int = 0
     video_subscriptions: int = 0
     tracks: int = 0
+    bytes_per_second: int = 0
 
     def check_metadata(self, metadata: str) -> None:
         """Check the metadata of a participant or a room. Raises LimitExceededError."""

@@ -23,7 +23,7 @@ class RoomDirectory(Protocol):
         """Whether a token is refused because its bearer was sent out of the room."""
 
     def is_overloaded(self) -> bool:
-        """Whether there are as many tracks as there may be."""
+        """Whether there is as much media as there may be."""
 
     def is_taken(self, name: RoomName, identity: Identity) -> bool:
         """Whether somebody of this identity is in the room who is not to be replaced."""

@@ -219,7 +219,7 @@ class RoomConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long texts may be, in bytes, and how many tracks there may be; 0 stands for any."""
+    """How long texts may be, in bytes, and how much media there may be; 0 stands for any."""
 
     max_metadata_size: Count = 512 * 1024
     max_attributes_size: Count = 64 * 1024
@@ -229,6 +229,7 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
     subscription_limit_audio: Count = 0
     subscription_limit_video: Count = 0
     num_tracks: Count = 0
+    bytes_per_sec: Count = 0
 
     @property
     def limits(self) -> Limits:
@@ -242,6 +243,7 @@ class LimitConfig(Struct, frozen=True, forbid_unknown_fields=True):
             self.subscription_limit_audio,
             self.subscription_limit_video,
             self.num_tracks,
+            self.bytes_per_sec,
         )
 
 

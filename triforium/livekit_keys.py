@@ -11,7 +11,7 @@ LIVEKIT_KEYS_WE_LACK: Final = frozenset(
     logging.component_levels logging.pion_level logging.sample metric node_selector node_stats
     prometheus_port psrpc redis region signal_relay sip trace turn video
     webhook.filter_params webhook.resource_url_notifier webhook.url_notifier
-    limit.bytes_per_sec limit.signal_message_size_limit
+    limit.signal_message_size_limit
     room.create_room_attempts room.create_room_timeout
     room.enabled_codecs room.max_metadata_size room.max_room_name_length room.max_participant_identity_length
     room.update_batch_target_size

@@ -8,6 +8,7 @@ import trio
 from sfu.environment import Environment
 from sfu.errors import CloseReason, RoomClosedError, UnknownPresetError
 from sfu.model import Claims, Identity, ParticipantSid, RoomName
+from sfu.room.load import Load
 from sfu.room.participant import Participant
 from sfu.room.revocations import Revocations
 from sfu.room.room import Room
@@ -25,6 +26,7 @@ class Rooms:
         self._rooms: dict[RoomName, Room] = {}
         self._nursery: trio.Nursery | None = None
         self._closing = False
+        self._load = Load()
         self._emptied = trio.Event()
         self._emptied.set()
 
@@ -49,11 +51,12 @@ class Rooms:
         return person is not None and person.stands_for is None
 
     def is_overloaded(self) -> bool:
-        """Whether there are as many tracks, in and out, as there may be."""
-        limit = self.environment.limits.tracks
-        people = (person for room in self for person in room.participants.values())
-        return bool(limit) and limit <= sum(
-            len(person.publisher.publications) + len(person.subscriber.subscriptions) for person in people
+        """Whether there are as many tracks, in and out, as there may be, or as many bytes of them each second."""
+        limits = self.environment.limits
+        if 0 < limits.bytes_per_second <= self._load.bytes_per_second:
+            return True
+        return bool(limits.tracks) and limits.tracks <= sum(
+            len(person.publisher.publications) + len(person.subscriber.subscriptions) for person in self._people()
         )
 
     def find(self, name: RoomName) -> Room | None:
@@ -83,6 +86,8 @@ class Rooms:
         """Run rooms until cancelled, or until `close`."""
         try:
             async with trio.open_nursery() as self._nursery:
+                if self.environment.limits.bytes_per_second:
+                    self._nursery.start_soon(self._load.measure, self._people)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -122,6 +127,9 @@ class Rooms:
         self._closing = True
         for room in self:
             room.close(CloseReason.SERVER_SHUTDOWN)
+
+    def _people(self) -> Iterator[Participant]:
+        return (person for room in self for person in room.participants.values())
 
     def _new_room(self, name: RoomName, wishes: RoomWishes, preset: str) -> Room:
         settings = self.environment.settings

@@ -1,7 +1,9 @@
-"""How many tracks there may be: for one participant to have, and on the whole server."""
+"""How many tracks there may be, for one participant and on the whole server, and how many bytes of them."""
 
 import pytest
+import trio
 
+from sfu.room.load import LOAD_SECONDS
 from tests.simulation.house import flows, open_house
 from triforium.config import LimitConfig
 from triforium.visitor import JoinRefusedError
@@ -38,5 +40,23 @@ async def test_where_there_are_as_many_tracks_as_there_may_be_nobody_new_is_let_
                 pass
         audio.unpublish()
         await bob.wait_until(lambda: not bob.subscribed)
+        async with house.visitor("carol", single=True):
+            assert house.identities() == {"alice", "bob", "carol"}
+
+
+async def test_where_there_is_as_much_media_as_there_may_be_nobody_new_is_let_in(autojump_clock) -> None:
+    async with (
+        open_house(config={"limit": LimitConfig(bytes_per_sec=1_000)}) as house,
+        house.visitor("alice", single=True) as alice,
+        house.visitor("bob", single=True) as bob,
+    ):
+        audio = await alice.publish_audio()
+        await bob.wait_until(flows(bob, audio.sid))
+        await trio.sleep(2 * LOAD_SECONDS)
+        with pytest.raises(JoinRefusedError, match="503"):
+            async with house.visitor("carol", single=True):
+                pass
+        audio.unpublish()
+        await trio.sleep(2 * LOAD_SECONDS)
         async with house.visitor("carol", single=True):
             assert house.identities() == {"alice", "bob", "carol"}
