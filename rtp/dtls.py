@@ -231,6 +231,15 @@ class DtlsTransport:
         self._fingerprints = tuple(fingerprints)
         self._is_check_due = self._handshake_done_at is not None
 
+    def take_role(self, role: DtlsRole) -> None:
+        """Take the role that a description leaves to us (RFC 8842 §5.3). Before `start`."""
+        assert self.state is DtlsState.NEW, "roles are known before the first datagram"
+        self.role = role
+        if role is DtlsRole.CLIENT:
+            self._connection.set_connect_state()
+        else:
+            self._connection.set_accept_state()
+
     def start(self, now: float) -> list[DtlsOutput]:
         """Begin: the client speaks first, the server listens. The handshake must be done `HANDSHAKE_SECONDS` from now.
 
@@ -477,4 +486,4 @@ def _split(output: bytes) -> Iterator[bytes]:
 def _reason(error: SSL.Error) -> str:
     """Put OpenSSL's queue of (library, function, reason) into words."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return "; ".join(entry[-1] for entry in queue) or f"DTLS broke: {error!r}"
+    return "DTLS: " + ("; ".join(entry[-1] for entry in queue) or repr(error))

@@ -15,6 +15,9 @@ OBS Studio 30 or newer (Settings, Stream):
 FFmpeg 8 or newer:
   ffmpeg -re -i FILE -c:v libx264 -profile:v baseline -pix_fmt yuv420p -bf 0 -g 60 -c:a libopus -ar 48000 -ac 2 \\
     -f whip -authorization {token} {endpoint}
+  built with GnuTLS (`ffmpeg -version` says so), its own certificates are too weak: give it one
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=whip -keyout key.pem -out cert.pem
+    ffmpeg … -f whip -cert_file cert.pem -key_file key.pem …
 
 GStreamer with gst-plugins-rs:
   gst-launch-1.0 whipclientsink name=out signaller::whip-endpoint={endpoint} signaller::auth-token={token} \\

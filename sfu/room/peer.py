@@ -110,6 +110,8 @@ class Peer:
             NegotiationError: it asks for what cannot be.
         """
         self.negotiation.receive_offer(offer)
+        if self.negotiation.setup is Setup.ACTIVE and self._dtls.role is DtlsRole.SERVER:
+            self._dtls.take_role(DtlsRole.CLIENT)  # the first offer: nobody could reach us before
         if self.negotiation.remote_restarted:
             self.restart_ice()
         bind()
@@ -124,6 +126,8 @@ class Peer:
     def accept(self, answer: str) -> None:
         """Take the peer's answer to our offer. Raises as `answer` does."""
         self.negotiation.receive_answer(answer)
+        if self.negotiation.setup is Setup.ACTIVE:
+            raise NegotiationError("we are the DTLS server where we offer: answer a=setup:active")
         self._described()
 
     def open_channels(self) -> None:
@@ -228,8 +232,6 @@ class Peer:
         """Set ICE, DTLS and the data channels up as the peer's last description says."""
         remote = self.negotiation.remote
         assert remote is not None, "a description was just taken"
-        if remote.setup is Setup.PASSIVE:
-            raise NegotiationError("we are the DTLS server of every connection: offer a=setup:actpass or active")
         self._ice.set_remote(remote.credentials)
         self._dtls.set_remote_fingerprints(remote.fingerprints)
         if self.negotiation.data_mid is not None and self.connection.transport.channels is None:
@@ -241,7 +243,7 @@ class Peer:
         association = SctpAssociation(
             tag=dice.randrange(1, 1 << 32), initial_tsn=dice.getrandbits(32), cookie_secret=dice.randbytes(32)
         )
-        channels = DataChannels(association, is_dtls_client=False)
+        channels = DataChannels(association, is_dtls_client=self._dtls.role is DtlsRole.CLIENT)
         now = trio.current_time()
         # Clients send the SCTP INIT, on both connections: we only answer.
         self.connection.do(lambda now: self.connection.transport.attach_channels(channels, now, initiate=False))

@@ -1,14 +1,17 @@
-"""aiortc, which knows WebRTC and nothing of LiveKit, publishes by WHIP and watches by WHEP."""
+"""Programs that know nothing of LiveKit: aiortc publishes by WHIP and watches by WHEP, FFmpeg publishes by WHIP."""
 
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rtp.certificate import Certificate
 from tests.e2e.line_process import LineProcess, open_line_process
 from tests.e2e.meeting import COLOURS, HERE, SINGLE, WAIT_SECONDS, Kind, Meeting, open_meeting
 
@@ -60,3 +63,27 @@ async def test_aiortc_publishes_by_whip_and_watches_by_whep(folder):
             await alice.publish()
             await sees_and_hears(tv, COLOURS["alice"])
             assert await tv.call("leave") == 200
+
+
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate and its key. FFmpeg makes its own where it is built with OpenSSL; PyAV's is not."""
+    made = Certificate.generate(not_before=datetime.now(tz=UTC))
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    certificate.write_bytes(made.x509.public_bytes(Encoding.PEM))
+    key.write_bytes(made.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, key
+
+
+async def test_ffmpeg_publishes_by_whip(folder):
+    async with open_meeting(folder) as meeting:
+        alice = await meeting.invite("alice", Kind.PYTHON, SINGLE)
+        await alice.join()
+        where = (address(meeting, "whip/v1"), meeting.server.token("camera"), *write_certificate(folder))
+        command = [sys.executable, HERE / "ffmpeg_client.py", *where, ",".join(map(str, GREEN)), "600"]
+        async with open_line_process("ffmpeg", command, folder / "ffmpeg.log"):
+            view = await alice.until(
+                lambda view: view.video("camera").frames >= 8 and view.audio("camera").energy > 0.1
+            )
+            assert view.video("camera").colour == pytest.approx(GREEN, abs=25)
+            assert view.audio("camera").frequency == pytest.approx(600, abs=10)
+        await alice.until(lambda view: "camera" not in view.participants)
