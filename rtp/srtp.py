@@ -20,7 +20,8 @@ more than 512. Our own resends need as much of the indices that we have used. li
 packet: eight times as many would cost half a microsecond."""
 
 MAX_REMOTE_STREAMS: Final = 1024
-"""SSRCs that one peer may send from at a time: libsrtp keeps state for each, and would for all 2**32."""
+"""SSRCs of one peer that are remembered: libsrtp keeps state for each, and would for all 2**32. A meeting of a day in
+which screens are shared often has more of them, but never so many at a time."""
 
 _RTP_SSRC: Final = slice(8, 12)
 _RTCP_SSRC: Final = slice(4, 8)
@@ -38,7 +39,6 @@ class SrtpFailure(Enum):
     REPLAYED = auto()
     TOO_OLD = auto()
     TOO_LONG = auto()
-    TOO_MANY_STREAMS = auto()
     MALFORMED = auto()
 
 
@@ -71,7 +71,7 @@ class SrtpSendError(LocalProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class SrtpStatistics:
-    """How many packets of the peer were refused, by cause, and how many SSRCs it has sent from."""
+    """How many packets of the peer were refused, by cause, and how many of its SSRCs are remembered."""
 
     refused: Mapping[SrtpFailure, int]
     remote_streams: int
@@ -81,7 +81,8 @@ class SrtpSession:
     """The SRTP and SRTCP contexts of one transport, both directions (RFC 3711, 7714).
 
     Streams begin by themselves with the first packet of an SSRC. Each keeps a rollover counter, so a stream must not
-    begin near the wrap of its sequence numbers: start below 2**15.
+    begin near the wrap of its sequence numbers: start below 2**15. Of the peer's, those that have been silent while half
+    of MAX_REMOTE_STREAMS others spoke are forgotten when there are too many.
 
     `protect(packet)` returns an RTP packet of at most `srtp_direct.MAX_PACKET_BYTES` as SRTP, and `protect_rtcp(packet)`
     an RTCP compound or reduced-size packet as SRTCP of its first sender SSRC. Both raise SrtpSendError if that cannot be
@@ -99,7 +100,8 @@ class SrtpSession:
         self.protect_rtcp = direct(outbound, "protect_rtcp", _judged(outbound.protect_rtcp))
         self._unprotect = direct(inbound, "unprotect", inbound.unprotect)
         self._unprotect_rtcp = direct(inbound, "unprotect_rtcp", inbound.unprotect_rtcp)
-        self._remote_ssrcs: set[bytes] = set()
+        self._remote_ssrcs: set[bytes] = set()  # heard since `_earlier_ssrcs` were set aside
+        self._earlier_ssrcs: set[bytes] = set()  # and those that were only heard before
         self._refused: Counter[SrtpFailure] = Counter()
 
     def unprotect(self, packet: bytes) -> bytes:
@@ -114,7 +116,7 @@ class SrtpSession:
             raise self._refusal(_cause(error)) from error
         ssrc = packet[_RTP_SSRC]
         if ssrc not in self._remote_ssrcs:
-            self._admit(ssrc)
+            self._remember(ssrc)
         return plain
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
@@ -129,26 +131,29 @@ class SrtpSession:
             raise self._refusal(_cause(error)) from error
         ssrc = packet[_RTCP_SSRC]
         if ssrc not in self._remote_ssrcs:
-            self._admit(ssrc)
+            self._remember(ssrc)
         return plain
 
     def remove_stream(self, ssrc: Ssrc) -> None:
         """Forget an SSRC in both directions, when its track is gone: else its index stays, and its memory."""
         self._remote_ssrcs.discard(ssrc.to_bytes(4))
+        self._earlier_ssrcs.discard(ssrc.to_bytes(4))
         for session in (self._outbound, self._inbound):
             with suppress(pylibsrtp.Error):  # it may never have sent there
                 session.remove_stream(ssrc)
 
     def statistics(self) -> SrtpStatistics:
         """Return what has happened so far."""
-        return SrtpStatistics(dict(self._refused), len(self._remote_ssrcs))
+        return SrtpStatistics(dict(self._refused), len(self._remote_ssrcs) + len(self._earlier_ssrcs))
 
-    def _admit(self, ssrc: bytes) -> None:
-        # libsrtp makes the stream when its first packet proves authentic: one too many is taken away again
-        if len(self._remote_ssrcs) >= MAX_REMOTE_STREAMS:
-            self._inbound.remove_stream(int.from_bytes(ssrc))
-            raise self._refusal(SrtpFailure.TOO_MANY_STREAMS)
+    def _remember(self, ssrc: bytes) -> None:
+        """Note that an SSRC has spoken; forget what has not for long, as often as half of the places are taken anew."""
+        self._earlier_ssrcs.discard(ssrc)
         self._remote_ssrcs.add(ssrc)
+        if len(self._remote_ssrcs) >= MAX_REMOTE_STREAMS // 2:
+            for silent in self._earlier_ssrcs:
+                self._inbound.remove_stream(int.from_bytes(silent))
+            self._earlier_ssrcs, self._remote_ssrcs = self._remote_ssrcs, set()
 
     def _refusal(self, cause: SrtpFailure) -> SrtpError:
         self._refused[cause] += 1

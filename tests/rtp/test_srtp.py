@@ -204,14 +204,31 @@ def test_removing_a_stream_that_never_was_does_nothing():
     assert other.unprotect(one.protect(rtp(1))) == rtp(1)
 
 
-def test_a_peer_cannot_open_streams_without_end(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(srtp, "MAX_REMOTE_STREAMS", 4)
+def test_a_peer_that_has_published_all_day_is_still_heard():
+    """Each shared screen has seven SSRCs of its own, and leaves them behind."""
     one, other = two_ends(SrtpProfile.AEAD_AES_128_GCM)
-    for ssrc in range(4):
+    for ssrc in range(1, 2 * srtp.MAX_REMOTE_STREAMS):
+        assert other.unprotect(one.protect(rtp(1, ssrc=ssrc))) == rtp(1, ssrc=ssrc)
+    last = 2 * srtp.MAX_REMOTE_STREAMS
+    assert other.unprotect_rtcp(one.protect_rtcp(receiver_report(last))) == receiver_report(last)
+    assert not other.statistics().refused
+
+
+def test_a_stream_that_goes_on_keeps_its_rollover_counter_whoever_comes_and_goes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(srtp, "MAX_REMOTE_STREAMS", 8)
+    one, other = two_ends(SrtpProfile.AEAD_AES_128_GCM)
+    for number in range(100):  # past a wrap: who forgets that can read nothing more
+        other.unprotect(one.protect(rtp(1000 * number)))
+        other.unprotect(one.protect(rtp(1, ssrc=100 + number)))
+    assert not other.statistics().refused
+
+
+def test_of_a_peers_streams_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(srtp, "MAX_REMOTE_STREAMS", 8)
+    one, other = two_ends(SrtpProfile.AEAD_AES_128_GCM)
+    for ssrc in range(100):
         other.unprotect(one.protect(rtp(1, ssrc=ssrc)))
-    assert refused(other.unprotect, one.protect(rtp(1, ssrc=4))) is SrtpFailure.TOO_MANY_STREAMS
-    assert refused(other.unprotect_rtcp, one.protect_rtcp(receiver_report(5))) is SrtpFailure.TOO_MANY_STREAMS
-    assert other.unprotect(one.protect(rtp(2, ssrc=0))) == rtp(2, ssrc=0)
-    assert other.unprotect_rtcp(one.protect_rtcp(receiver_report(0))) == receiver_report(0)
-    other.remove_stream(Ssrc(0))
-    assert other.unprotect(one.protect(rtp(2, ssrc=4))) == rtp(2, ssrc=4)
+        assert other.statistics().remote_streams <= 8
+    first, last = one.protect(rtp(1, ssrc=0)), one.protect(rtp(1, ssrc=99))
+    assert other.unprotect(first) == rtp(1, ssrc=0)  # as if it had never been there
+    assert refused(other.unprotect, last) is SrtpFailure.REPLAYED
