@@ -16,6 +16,8 @@ BINDING: Final = 0x001
 """The one method of STUN that ICE uses (RFC 8489 §18.2)."""
 
 TRANSACTION_ID_BYTES: Final = 12
+TRANSACTION_ID: Final = slice(8, 20)
+"""Where it stands in a message."""
 
 UNKNOWN_ATTRIBUTE: Final = 420
 ROLE_CONFLICT: Final = 487

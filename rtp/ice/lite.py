@@ -8,9 +8,11 @@ from rtp.errors import DecodeError
 from rtp.ice.candidates import IceCredentials
 from rtp.ice.outputs import ConsentLost, Drop, Forgotten, IceOutput, IceStatistics, Nominated, Send, Validated
 from rtp.ice.repeats import Repeats, repeats_of
+from rtp.ice.seen import SeenChecks
 from rtp.stun import (
     BINDING,
     ROLE_CONFLICT,
+    TRANSACTION_ID,
     UNKNOWN_ATTRIBUTE,
     MessageClass,
     StunMessage,
@@ -95,6 +97,7 @@ class IceLiteAgent:
         self._repeats: Repeats | None = (
             None  # of the last check on the selected path, if the same again changes nothing
         )
+        self._seen = SeenChecks()
         self._requests_answered = 0
         self._nominations = 0
         self._dropped: Counter[Drop] = Counter()
@@ -134,7 +137,6 @@ class IceLiteAgent:
             return self._drop(Drop.UNKNOWN_USERNAME)
         if not message.verify(generation.local.password):
             return self._drop(Drop.BAD_INTEGRITY)
-        self.heard_at = now
         self._requests_answered += 1
         return self._answer(message, generation, path, now)
 
@@ -144,6 +146,7 @@ class IceLiteAgent:
             return None
         self.heard_at = now
         self._requests_answered += 1
+        self._seen.note(data[TRANSACTION_ID])
         self._validate(path, now)
         return answer
 
@@ -214,10 +217,15 @@ class IceLiteAgent:
         if check.ice_controlled is not None:
             # A lite agent is always controlled (RFC 8445 §6.1.1): the peer has to change roles and check again.
             return [Send(error_response(check.transaction_id, ROLE_CONFLICT, password), path)]
-        if generation.nominates_all is None:
-            generation.nominates_all = check.use_candidate
         response = success_response(check.transaction_id, path.remote, password)
         outputs: list[IceOutput] = [Send(response, path)]
+        if self._seen.note(check.transaction_id) and path not in self._validated:
+            # Answered, as it may be honest: asked again when a NAT has just given the peer another port.
+            self._dropped[Drop.REPLAYED] += 1
+            return outputs
+        self.heard_at = now
+        if generation.nominates_all is None:
+            generation.nominates_all = check.use_candidate
         outputs += self._validate(path, now)
         if self._may_move(generation, now, is_nominated=check.use_candidate):
             outputs += self._select(path)

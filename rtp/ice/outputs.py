@@ -49,7 +49,7 @@ IceOutput: TypeAlias = Send | Validated | Forgotten | Nominated | ConsentLost
 
 
 class Drop(Enum):
-    """Why a datagram was dropped unanswered."""
+    """Why nothing follows from a datagram; nor is it answered, but for `REPLAYED`."""
 
     MALFORMED = auto()
     """No STUN message, or a wrong FINGERPRINT."""
@@ -57,6 +57,8 @@ class Drop(Enum):
     """An indication, another method, or a response that nobody waits for."""
     UNKNOWN_USERNAME = auto()
     BAD_INTEGRITY = auto()
+    REPLAYED = auto()
+    """A check that had come before, from an address that has proved nothing."""
     CONSENT_LOST = auto()
     """It came after `ConsentLost`, before a restart."""
 

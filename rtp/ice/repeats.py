@@ -8,11 +8,10 @@ when caches have gone cold: then finding SHA-1 by its name, for one, costs more 
 import hmac
 from typing import Final
 
-from rtp.stun import StunMessage, fingerprint
+from rtp.stun import TRANSACTION_ID, StunMessage, fingerprint
 
 # A request or response, whole: type, length and cookie; transaction id; other attributes; integrity; fingerprint.
 _HEAD: Final = slice(8)
-_ID: Final = slice(8, 20)
 _ATTRIBUTES_AT: Final = 20
 _SEAL_BYTES: Final = 32
 _INTEGRITY_HEAD: Final = slice(-32, -28)
@@ -40,7 +39,7 @@ class Repeats:
         self._mapped, hidden = response[_ATTRIBUTES_AT:-_SEAL_BYTES], b""
         if len(self._mapped) > _IPV4_BYTES:
             self._mapped, hidden = self._mapped[:-_IPV4_BYTES], self._mapped[-_IPV4_BYTES:]
-        self._hidden = int.from_bytes(hidden) ^ int.from_bytes(response[_ID]) if hidden else None
+        self._hidden = int.from_bytes(hidden) ^ int.from_bytes(response[TRANSACTION_ID]) if hidden else None
         self._integrity_head = response[_INTEGRITY_HEAD]
         self._fingerprint_head = response[_FINGERPRINT_HEAD]
 
@@ -54,7 +53,7 @@ class Repeats:
             or not hmac.compare_digest(data[_INTEGRITY], self._sign(self._signed_head, data[8:-_SEAL_BYTES]))
         ):
             return None
-        transaction_id = data[_ID]
+        transaction_id = data[TRANSACTION_ID]
         body = transaction_id + self._mapped
         if self._hidden is not None:
             body += (self._hidden ^ int.from_bytes(transaction_id)).to_bytes(_IPV4_BYTES)

@@ -145,6 +145,49 @@ def test_a_restart_may_begin_with_another_burst():
     assert ice.selected == MOBILE
 
 
+def test_a_recorded_check_that_is_sent_again_from_elsewhere_moves_nothing():
+    """Whoever has listened to a call would else lead its media away, and do so again and again."""
+    ice = agent()
+    recorded = [check(nominate=number > 0) for number in range(3)]
+    for number, each in enumerate(recorded):
+        ice.receive(each, WIFI, 2.5 * number)
+    repeated = check(nominate=True)
+    assert ice.answer_repeat(repeated, WIFI, 7.5) is not None
+    for each in (*recorded, repeated):
+        (send,) = ice.receive(each, MOBILE, 8.0)
+        assert answer(send.data, SERVER.password).message_class is MessageClass.SUCCESS
+    assert ice.selected == WIFI
+    assert not ice.is_validated(MOBILE)
+    assert ice.next_timeout() == 7.5 + CONSENT_SECONDS  # nor is it a sign of life
+    assert ice.statistics().dropped == {Drop.REPLAYED: 4}
+
+
+def test_recorded_checks_lead_nothing_away_from_who_has_stopped_checking():
+    ice = agent()
+    recorded = check()
+    ice.receive(recorded, WIFI, 0.0)
+    ice.heard(SILENCE_SECONDS)
+    ice.receive(recorded, MOBILE, SILENCE_SECONDS)
+    assert ice.selected == WIFI
+
+
+def test_a_check_that_was_overtaken_by_its_own_recording_brings_media_back():
+    ice = agent()
+    ice.receive(check(), WIFI, 0.0)
+    request = check(nominate=True)
+    assert news(ice.receive(request, MOBILE, 2.5)) == [Validated(MOBILE), Nominated(MOBILE)]
+    assert news(ice.receive(request, WIFI, 2.6)) == [Nominated(WIFI)]
+
+
+def test_who_asks_again_from_another_port_is_followed_with_its_next_check():
+    ice = agent()
+    lost = check(nominate=True)
+    ice.receive(check(), WIFI, 0.0)
+    ice.receive(lost, WIFI, 1.0)
+    assert news(ice.receive(lost, MOBILE, 1.1)) == []
+    assert news(ice.receive(check(nominate=True), MOBILE, 1.2)) == [Validated(MOBILE), Nominated(MOBILE)]
+
+
 def test_media_follows_the_checks_once_the_selected_path_has_none():
     """A NAT has given the peer another port."""
     ice = agent()
