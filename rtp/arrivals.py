@@ -25,6 +25,9 @@ TAIL_SECONDS: Final = 0.25
 MAX_SPAN: Final = 1_000
 """Packets that one message speaks of. A greater gap is no loss but another start."""
 
+MAX_TOLD: Final = 400
+"""Arrivals in one message: with what is missing between them it has some 1,100 bytes at most."""
+
 
 class ArrivalLog:
     """Notes arrivals, and tells of them, so that none is kept for long. Times are in seconds on one monotonic clock."""
@@ -79,13 +82,15 @@ class ArrivalLog:
         reference = self._arrivals[first] // REFERENCE_TICKS
         last = reference * REFERENCE_TICKS
         deltas: list[int | None] = []
-        while numbers and numbers[0] - base < MAX_SPAN:
+        told = 0
+        while numbers and numbers[0] - base < MAX_SPAN and told < MAX_TOLD:
             delta = self._arrivals[numbers[0]] - last
             if not MIN_DELTA <= delta <= MAX_DELTA or (is_late and numbers[0] != base + len(deltas)):
                 break
             number = numbers.pop(0)
             deltas += [None] * (number - base - len(deltas))
             deltas.append(delta)
+            told += 1
             last += delta
         self._next = base + len(deltas) if self._next is None else max(base + len(deltas), self._next)
         self._count += 1

@@ -40,6 +40,9 @@ first after REPORT_INTERVAL_SECONDS, because lips are in time only from then on.
 MAX_REPORT_BLOCKS: Final = 31
 """What one report can hold (RFC 3550 §6.4.1)."""
 
+MAX_FEEDBACK_BYTES: Final = 1180
+"""Of feedback on arrivals in one datagram, so that with SRTCP's trailer it fits what all paths carry (RFC 8200 §5)."""
+
 _TRANSPORT_CC_BYTES: Final = 2
 
 FIRST_REPORT_SECONDS: Final = 0.25
@@ -202,7 +205,15 @@ class MediaSession:
             self._connection.reschedule()
 
     def _tell_arrivals(self, now: float) -> None:
-        self._send([ReceiverReport(self._feedback_ssrc), *self._arrivals.take(now)])
+        """Tell of all that came: in several datagrams if it was much, as after a pause of ours, or in great disorder."""
+        compound = report = ReceiverReport(self._feedback_ssrc).serialize()
+        for message in self._arrivals.take(now):
+            feedback = message.serialize()
+            if len(compound) + len(feedback) > MAX_FEEDBACK_BYTES and compound is not report:
+                self._connection.send_rtcp(compound)
+                compound = report
+            compound += feedback
+        self._connection.send_rtcp(compound)
 
     def _bind(self, packet: bytes, header: RtpHeader, now: float) -> tuple[Receiver, SourceStream] | None:
         """Find whose a packet is that is on no stream of media; the first of a new one is not lost by looking."""

@@ -105,6 +105,15 @@ def test_a_pause_too_long_for_a_delta_is_another_message() -> None:
     assert told(messages)[6] == pytest.approx(10.0, abs=TICK_SECONDS)
 
 
+@pytest.mark.parametrize("step", [1, 2, 5])
+@pytest.mark.parametrize("ticks", [1, 1_000])
+def test_no_message_is_longer_than_a_datagram(step: int, ticks: int) -> None:
+    arrivals = [(number * step, 1.0 + number * ticks * TICK_SECONDS) for number in range(2_000)]
+    messages = log_of(arrivals).take(10_000.0)
+    assert max(len(message.serialize()) for message in messages) <= 1_150
+    assert sum(delta is not None for message in messages for delta in message.deltas) == 2_000
+
+
 def test_it_is_told_with_a_packet_or_at_last_without_one() -> None:
     log = log_of([(5, 1.0)])
     assert not log.is_due(1.0 + FEEDBACK_SECONDS / 2)

@@ -91,6 +91,7 @@ class Connection:
         self.reschedules += 1
 
     def send_rtcp(self, compound: bytes) -> None:
+        assert len(compound) <= MAX_PACKET_BYTES, "SRTP would refuse it, and that would end the participant"
         self.reports.append(parse_compound(compound))
 
     def sent(self, ssrc: int) -> list[SentPacket]:

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -419,3 +420,27 @@ async def test_a_sender_that_numbers_its_packets_is_told_when_they_came_if_that_
     assert [(each.sender_ssrc, each.media_ssrc, each.base_sequence, len(each.deltas)) for each in told] == (
         [(FEEDBACK, 0, 100, 2)] if is_agreed else []
     )
+
+
+async def told_of(call: Call, numbers: Iterable[int]) -> dict[int, int]:
+    """Publish packets with these transport-wide numbers within a moment; return how often each is told of."""
+    call.incoming.receive_from(VIDEO, call.video, transport_cc_id=TRANSPORT_CC_ID)
+    call.publish(*(numbered(Source(6, VP8).next(), number) for number in numbers))
+    await call.pass_time(TAIL_SECONDS + 0.01)
+    return Counter(
+        message.base_sequence + place
+        for message in call.publisher.take(TransportCcFeedback)
+        for place, delta in enumerate(message.deltas)
+        if delta is not None
+    )
+
+
+async def test_a_sender_is_told_of_all_that_has_gathered_while_we_stood_still(autojump_clock, call: Call) -> None:
+    assert await told_of(call, range(100, 3_000)) == dict.fromkeys(range(100, 3_000), 1)
+
+
+async def test_a_sender_is_told_of_all_that_comes_in_great_disorder(autojump_clock, call: Call) -> None:
+    assert await told_of(call, [100]) == {100: 1}
+    disorder = [900, *range(898, 110, -2)]
+    assert await told_of(call, [999]) == {999: 1}
+    assert await told_of(call, disorder) == dict.fromkeys(disorder, 1)
