@@ -144,9 +144,10 @@ class IceLiteAgent:
         """Answer a check that says on the selected path what the last one said there; None to all else, unread."""
         if self._repeats is None or path != self.selected or (answer := self._repeats.answer(data)) is None:
             return None
+        if self._seen.note(data[TRANSACTION_ID]):
+            return None  # this very check has come before: that is worth a look
         self.heard_at = now
         self._requests_answered += 1
-        self._seen.note(data[TRANSACTION_ID])
         self._validate(path, now)
         return answer
 
@@ -219,14 +220,16 @@ class IceLiteAgent:
             return [Send(error_response(check.transaction_id, ROLE_CONFLICT, password), path)]
         response = success_response(check.transaction_id, path.remote, password)
         outputs: list[IceOutput] = [Send(response, path)]
-        if self._seen.note(check.transaction_id) and path not in self._validated:
+        is_repeated = self._seen.note(check.transaction_id)
+        if is_repeated and now - self._validated.get(path, float("-inf")) >= SILENCE_SECONDS:
             # Answered, as it may be honest: asked again when a NAT has just given the peer another port.
             self._dropped[Drop.REPLAYED] += 1
             return outputs
-        self.heard_at = now
         if generation.nominates_all is None:
             generation.nominates_all = check.use_candidate
-        outputs += self._validate(path, now)
+        if not is_repeated:
+            self.heard_at = now
+            outputs += self._validate(path, now)
         if self._may_move(generation, now, is_nominated=check.use_candidate):
             outputs += self._select(path)
         if path == self.selected and generation is self._current:

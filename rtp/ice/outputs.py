@@ -58,7 +58,7 @@ class Drop(Enum):
     UNKNOWN_USERNAME = auto()
     BAD_INTEGRITY = auto()
     REPLAYED = auto()
-    """A check that had come before, from an address that has proved nothing."""
+    """A check that had come before, on a path where no new one has come, or not of late."""
     CONSENT_LOST = auto()
     """It came after `ConsentLost`, before a restart."""
 

@@ -171,6 +171,30 @@ def test_recorded_checks_lead_nothing_away_from_who_has_stopped_checking():
     assert ice.selected == WIFI
 
 
+def test_recorded_checks_are_no_sign_of_life_of_who_has_gone():
+    ice = agent()
+    recorded = [check(nominate=True) for _ in range(3)]
+    for number, each in enumerate(recorded):
+        ice.receive(each, WIFI, float(number))
+    for seconds in range(3, 17):
+        for each in recorded:
+            assert ice.answer_repeat(each, WIFI, float(seconds)) is None
+            ice.receive(each, WIFI, float(seconds))
+    assert ice.next_timeout() == 2.0 + CONSENT_SECONDS
+
+
+def test_recorded_checks_lead_nobody_back_to_a_network_that_was_left():
+    """There the recording is, and maybe its address still."""
+    ice = agent()
+    recorded = check(nominate=True)
+    ice.receive(check(), WIFI, 0.0)
+    ice.receive(recorded, WIFI, 2.5)
+    for seconds in (5.0, 7.5, 10.0, 12.5):
+        ice.receive(check(nominate=True), MOBILE, seconds)
+    assert news(ice.receive(recorded, WIFI, 2.5 + SILENCE_SECONDS)) == []
+    assert ice.selected == MOBILE
+
+
 def test_a_check_that_was_overtaken_by_its_own_recording_brings_media_back():
     ice = agent()
     ice.receive(check(), WIFI, 0.0)

@@ -13,6 +13,7 @@ from rtp.ice.outputs import IceOutput, Send
 from rtp.stun import binding_request
 from rtp.units import Path
 from tests.rtp.ice.checks import CLIENT, CLIENT_AGAIN, MOBILE, SERVER, SERVER_AGAIN, WIFI, check
+from tests.rtp.ice.forge import seal
 
 IPV6 = Path(("2001:db8::1", 7882), ("2001:db8::7", 40000))
 RECORDED = FilePath(__file__).parents[2] / "vectors" / "wire" / "stun.jsonl"
@@ -74,12 +75,28 @@ def test_what_clients_were_recorded_to_send_is_answered_unread_when_it_comes_aga
     assert len({line["from"] for line in checks}) > 1
     for line in checks:
         ours, _, theirs = dict(line["attributes"])["USERNAME"].partition(":")
-        agent = IceLiteAgent(IceCredentials(ours, line["password"]))
-        agent.set_remote(IceCredentials(theirs, "which says nothing here"))
-        datagram = bytes.fromhex(line["hex"])
-        for at in (1.0, 1.0 + BURST_SECONDS):  # of nominations, only one after the first burst changes nothing
-            answer, *_ = agent.receive(datagram, WIFI, at)
-        assert [answer] == [Send(agent.answer_repeat(datagram, WIFI, 9.0), WIFI)]
+        agent, reader = (IceLiteAgent(IceCredentials(ours, line["password"])) for _ in range(2))
+        first, second, third = anew(line)
+        for each in (agent, reader):
+            each.set_remote(IceCredentials(theirs, "which says nothing here"))
+            each.receive(first, WIFI, 1.0)
+            each.receive(second, WIFI, 1.0 + BURST_SECONDS)  # of nominations, only one after the first burst is idle
+        assert [Send(agent.answer_repeat(third, WIFI, 9.0), WIFI)] == reader.receive(third, WIFI, 9.0)
+
+
+def anew(line: dict) -> list[bytes]:
+    """Return a recorded check, and what its sender would have sent after it."""
+    recorded = bytes.fromhex(line["hex"])
+    return [
+        recorded,
+        *(seal(recorded[:8] + bytes([number]) * 12 + recorded[20:], line["password"]) for number in (1, 2)),
+    ]
+
+
+def test_the_very_check_that_was_answered_has_to_be_read_again():
+    agent, request = known_agent(), check()
+    assert agent.answer_repeat(request, WIFI, 2.0) is not None
+    assert agent.answer_repeat(request, WIFI, 2.1) is None
 
 
 @pytest.mark.parametrize(
