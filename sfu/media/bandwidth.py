@@ -225,9 +225,10 @@ class BandwidthController:
             self._answer(down_track, (sequence,), now)
 
     def _answer(self, down_track: DownTrack, sequences: Sequence[int], now: float) -> None:
-        """Send again what the subscriber misses, and note what it has missed even so."""
+        """Send again what the subscriber misses, and note what of its video it has missed even so."""
         repeated, remote = down_track.nack(sequences, now), self._remote
-        if remote is not None and remote.count_nacks(repeated, now):
+        # Audio is not counted as sent: what is asked for of it would be a share of nothing.
+        if remote is not None and down_track.limiter is self and remote.count_nacks(repeated, now):
             self._estimate_changed(now)
 
     def _pad(self, size: int, now: float) -> None:

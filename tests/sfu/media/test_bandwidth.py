@@ -4,8 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from rtp.bandwidth.estimate import Estimate
 from rtp.extensions import find_extension
 from rtp.packet import parse_header
+from rtp.rtcp.nack import GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeedback
 from rtp.sdp.codecs import MediaKind
@@ -17,7 +19,7 @@ from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
 from sfu.media.session import MediaSession
 from sfu.settings import CongestionSettings
-from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, VP8, Source
+from tests.sfu.media.publisher import DELTA_FRAME, KEY_FRAME, OPUS, VP8, Source
 from tests.sfu.media.rig import Connection
 
 OUT, RTX = Ssrc(77), Ssrc(78)
@@ -148,3 +150,23 @@ async def test_an_estimate_of_the_subscribers_own_is_heeded_only_where_there_are
         each.session.receive_rtcp(remb.serialize(), trio.current_time())
         await each.play(0.5)
     assert (each.budget is None) == numbered
+
+
+async def test_sound_that_is_asked_for_again_and_again_says_nothing_of_the_bandwidth(autojump_clock: MockClock) -> None:
+    connection = Connection()
+    session = MediaSession(connection, feedback_ssrc=Ssrc(1))
+    receiver = Receiver(OPUS, MediaKind.AUDIO, TrackLayers(), lambda: None)
+    stream = receiver.add_stream(Ssrc(5), None)
+    source = Source(5)
+    down_track = DownTrack(receiver, connection, OUT, first_sequence=0)
+    session.add_down_track(down_track, "PA_1|TR_1", trio.current_time())
+    down_track.bind(payload_type=111, abs_send_time_id=None)
+    for _ in range(20):
+        packet = source.next()
+        receiver.receive(stream, packet, parse_header(packet), trio.current_time())
+        for _ in range(2):
+            await trio.sleep(0.11)
+            nack = GenericNack(Ssrc(1), OUT, (connection.sent(OUT)[-1].header.sequence,))
+            session.receive_rtcp(nack.serialize(), trio.current_time())
+    assert down_track.statistics().resends.repeated == 20
+    assert session.statistics().bandwidth.estimator.estimate == Estimate()
