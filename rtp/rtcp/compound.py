@@ -20,11 +20,11 @@ from rtp.rtcp.key_frame_request import (
     parse_full_intra_request,
     parse_picture_loss_indication,
 )
-from rtp.rtcp.nack import GenericNack, parse_generic_nack
+from rtp.rtcp.nack import MAX_SEQUENCES, GenericNack, parse_generic_nack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate, parse_remb
 from rtp.rtcp.reports import ReceiverReport, SenderReport, parse_receiver_report, parse_sender_report
 from rtp.rtcp.source_description import SourceDescription, parse_source_description
-from rtp.rtcp.transport_cc import TransportCcFeedback, parse_transport_cc
+from rtp.rtcp.transport_cc import MAX_STATUSES, TransportCcFeedback, parse_transport_cc
 
 _PADDING: Final = 0x20
 
@@ -63,10 +63,11 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
     """Read all the packets of one datagram, which may begin with any type (reduced size, RFC 5506).
 
     Raises:
-        DecodeError: if there is none, or if any is malformed: then none can be trusted.
+        DecodeError: if there is none, or if any is malformed: then none can be trusted. Or if all together ask for
+            more than `MAX_SEQUENCES` packets, or tell of more than `MAX_STATUSES`, as a few bytes each can.
     """
     packets: list[RtcpPacket] = []
-    at = 0
+    at = asked = told = 0
     while at < len(data):
         if at + HEADER.size > len(data):
             raise DecodeError("RTCP header cut short")
@@ -75,7 +76,14 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
         if flags >> 6 != VERSION or end > len(data):
             raise DecodeError(f"RTCP packet of {end - at} bytes, {len(data) - at} left, flags {flags:#04x}")
         body = data[at + HEADER.size : end]
-        packets.append(_parse_packet(packet_type, flags & 0x1F, _strip(body) if flags & _PADDING else body))
+        packet = _parse_packet(packet_type, flags & 0x1F, _strip(body) if flags & _PADDING else body)
+        if isinstance(packet, TransportCcFeedback):
+            told += len(packet.deltas)
+        elif isinstance(packet, GenericNack):
+            asked += len(packet.sequences)
+        if asked > MAX_SEQUENCES or told > MAX_STATUSES:
+            raise DecodeError("RTCP of more packets than anybody has on the way")
+        packets.append(packet)
         at = end
     if not packets:
         raise DecodeError("empty RTCP datagram")

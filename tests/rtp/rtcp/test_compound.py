@@ -8,11 +8,11 @@ from rtp.errors import DecodeError, LocalProtocolError
 from rtp.rtcp.compound import RtcpPacket, Unrecognised, parse_compound, serialize_compound
 from rtp.rtcp.goodbye import Goodbye
 from rtp.rtcp.key_frame_request import FullIntraRequest, PictureLossIndication
-from rtp.rtcp.nack import GenericNack
+from rtp.rtcp.nack import MAX_SEQUENCES, GenericNack
 from rtp.rtcp.remb import ReceiverEstimatedMaxBitrate
 from rtp.rtcp.reports import ReceiverReport, ReportBlock, SenderReport
 from rtp.rtcp.source_description import SourceDescription
-from rtp.rtcp.transport_cc import TransportCcFeedback
+from rtp.rtcp.transport_cc import MAX_STATUSES, TransportCcFeedback
 from rtp.units import Ssrc
 from tests.rtp.wire import recorded_rtcp
 
@@ -173,6 +173,22 @@ def test_padding_is_taken_off_even_if_it_is_not_whole_words(padding: str) -> Non
 def test_a_malformed_packet_spoils_the_datagram(data: str) -> None:
     with pytest.raises(DecodeError):
         parse_compound(bytes.fromhex(data))
+
+
+@pytest.mark.parametrize(
+    ("most", "one_more"),
+    [
+        (GenericNack(Ssrc(1), Ssrc(2), tuple(range(MAX_SEQUENCES))), GenericNack(Ssrc(1), Ssrc(2), (7,))),
+        (
+            TransportCcFeedback(Ssrc(1), Ssrc(2), 0, 0, 0, (None,) * MAX_STATUSES),
+            TransportCcFeedback(Ssrc(1), Ssrc(2), 0, 0, 1, (None,)),
+        ),
+    ],
+)
+def test_a_datagram_of_many_packets_speaks_of_no_more_than_one_can(most: RtcpPacket, one_more: RtcpPacket) -> None:
+    assert parse_compound(serialize_compound([most])) == [most]
+    with pytest.raises(DecodeError):
+        parse_compound(serialize_compound([most, one_more]))
 
 
 def test_text_longer_than_its_length_can_say_is_our_mistake() -> None:
