@@ -22,8 +22,9 @@ MAX_GAPS: Final = 256
 MAX_DUPLICATES: Final = 16
 MAX_TSN_AHEAD: Final = 0xFFFF
 """What a gap block can say (RFC 9260 §3.3.4)."""
-_OVERDRAFT_BYTES: Final = 1 << 16
-"""The next TSN in order is taken even when the window is full, since it alone can empty it; up to this much."""
+_OVERDRAFT_BYTES: Final = 1 << 17
+"""The next TSN in order is taken even when the window is full, since it alone can empty it; up to this much: the longest
+message that we announce, with what its fragments cost, may have been lost before all that fills the window."""
 
 _first: Final = itemgetter(0)
 

@@ -96,6 +96,19 @@ def test_the_window_bounds_what_early_messages_take_and_the_missing_one_gets_thr
     assert peer.core.statistics().receive_window == 1 << 20
 
 
+def test_the_longest_message_gets_through_when_what_came_after_it_has_filled_the_window() -> None:
+    peer = Peer()
+    fragments = [bytes(1132)] * 57 + [bytes(1011)]  # 65,535 bytes, as we would send them
+    offset = len(fragments)
+    while not dropped(peer.core):
+        peer.receive(data(offset, bytes(1100), sequence=1 + offset - len(fragments)))
+        offset += 1
+    for at, part in enumerate(fragments):
+        outputs = peer.receive(data(at, part, beginning=at == 0, ending=at == len(fragments) - 1))
+    assert [len(event.data) for event in events(outputs)] == [65_535] + [1100] * (offset - 1 - len(fragments))
+    assert peer.core.statistics().receive_window == 1 << 20
+
+
 def test_a_peer_that_fills_the_window_with_what_can_never_be_delivered_is_sent_away() -> None:
     peer = Peer()
     outputs: list[SctpOutput] = []
