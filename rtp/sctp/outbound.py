@@ -94,10 +94,11 @@ class Outbound:
         """Messages given up, whether some of them had been sent or nothing."""
         return self._abandoned_messages + self.queue.expired_messages
 
-    def resume(self, streams: list[int]) -> None:
-        """Number these streams from zero again: the peer has answered their reset."""
+    def resume(self, streams: list[int], *, is_reset: bool) -> None:
+        """Go on with these streams, whose reset the peer has answered: if it did reset them, from zero again."""
         for stream in streams:
-            self._sequences.pop(stream, None)
+            if is_reset:
+                self._sequences.pop(stream, None)
             self.queue.resume(stream)
 
     def buffered_bytes(self, stream: int) -> int:

@@ -51,16 +51,16 @@ class StreamResets:
         self.next_retry_at = retry_at if self._request else None
         return [Reconfig([self._request])] if self._request else []
 
-    def receive_response(self, response: ReconfigResponse) -> list[int]:
-        """Take the peer's answer; return the streams of ours that it settles, well or badly."""
+    def receive_response(self, response: ReconfigResponse) -> tuple[list[int], bool]:
+        """Take the peer's answer; return the streams of ours that it settles, and whether they start anew."""
         request = self._request
         if request is None or response.request != request.request:
-            return []
+            return [], False
         if response.result in {ResetResult.IN_PROGRESS, ResetResult.REQUEST_IN_PROGRESS}:
-            return []  # our data before the reset is still on its way: retry() asks again
+            return [], False  # our data before the reset is still on its way: retry() asks again
         self._request = None
         self.next_retry_at = None
-        return request.streams
+        return request.streams, response.result in {ResetResult.NOTHING_TO_DO, ResetResult.PERFORMED}
 
     def receive_request(self, request: OutgoingResetRequest, cumulative: int) -> tuple[ReconfigResponse, bool]:
         """Return the answer to a request of the peer, and whether its streams must be reset now.

@@ -91,7 +91,8 @@ class Transfer:
                     self.inbound.reset_streams(parameter.streams)
                     return [StreamReset(tuple(parameter.streams))]
             case ReconfigResponse():
-                self._outbound.resume(self._resets.receive_response(parameter))
+                streams, is_reset = self._resets.receive_response(parameter)
+                self._outbound.resume(streams, is_reset=is_reset)
             case Parameter():  # other requests of RFC 6525, which WebRTC has no use for
                 if len(parameter.value) >= 4:
                     denial = ReconfigResponse(int.from_bytes(parameter.value[:4], "big"), ResetResult.DENIED)
@@ -104,8 +105,7 @@ class Transfer:
         queue = self._outbound.queue
         due, queue.resets_due = queue.resets_due, []
         if not self._peer.takes_stream_resets:
-            for stream in due:
-                queue.resume(stream)  # with the numbers that it has: the peer goes on counting
+            self._outbound.resume(due, is_reset=False)  # the peer goes on counting
             return []
         for stream in due:
             self._resets.add(stream)

@@ -56,6 +56,18 @@ def test_our_reset_is_repeated_until_answered_and_later_messages_wait_for_it() -
     assert (after.data, after.stream, after.sequence) == (b"after", 6, 0)
 
 
+@pytest.mark.parametrize("result", [p.ResetResult.DENIED, p.ResetResult.WRONG_SSN, p.ResetResult.BAD_SEQUENCE_NUMBER])
+def test_a_stream_whose_reset_the_peer_refuses_goes_on_with_its_numbers(result: p.ResetResult) -> None:
+    peer = Peer()
+    peer.core.send(6, 51, b"before", 0.0)
+    peer.core.reset_stream(6, 0.0)
+    peer.core.send(6, 51, b"after", 0.0)
+    peer.receive(c.Sack(peer.tsn, 1 << 20))
+    (after,) = sent(peer.receive(c.Reconfig([p.ReconfigResponse(peer.tsn, result)])))
+    assert isinstance(after, c.Data)
+    assert (after.data, after.stream, after.sequence) == (b"after", 6, 1)
+
+
 def test_a_reset_lets_go_of_what_waited_on_the_stream_and_of_no_other() -> None:
     peer = Peer()
     elsewhere = replace(data(1, b"elsewhere", sequence=3), stream=1)
