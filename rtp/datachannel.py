@@ -259,6 +259,7 @@ class DataChannels:
                 case StreamDrained(stream):
                     translated.append(ChannelDrained(stream))
                 case StreamReset(streams):
+                    self._drop_early(streams)
                     for stream in streams or tuple(self._channels):
                         translated += self._close_by_peer(stream, now)
                 case AssociationClosed():
@@ -338,6 +339,16 @@ class DataChannels:
         self._early = deque(message for message in self._early if message.stream != channel_id)
         self._early_bytes -= sum(len(message.data) for message in waiting)
         return [output for message in waiting for output in self._receive_message(message, now)]
+
+    def _drop_early(self, streams: tuple[int, ...]) -> None:
+        """Let go of what waits on streams that the peer has reset, all if none is named: it is not the next channel's."""
+        if not self._early:
+            return
+        gone = frozenset(streams)
+        kept = [message for message in self._early if gone and message.stream not in gone]
+        self._drops[Drop.UNKNOWN_CHANNEL] += len(self._early) - len(kept)
+        self._early = deque(kept)
+        self._early_bytes = sum(len(message.data) for message in kept)
 
     def _close_by_peer(self, channel_id: int, now: float) -> list[DataChannelOutput]:
         """Answer the peer's reset of its stream with the reset of ours, unless that is done."""

@@ -178,6 +178,20 @@ def test_messages_before_their_opening_wait_for_it() -> None:
     assert server.statistics().channels_opened == 1
 
 
+def test_what_waited_on_a_stream_that_was_reset_is_not_for_the_next_channel_there() -> None:
+    link, peer, server = peer_pair()
+    link.perform(0, peer.send(4, 51, b"of the channel before", link.now))
+    link.perform(0, peer.send(6, 51, b"of another", link.now))
+    link.perform(0, peer.reset_stream(4, link.now))
+    link.run(2.0)
+    for stream in (4, 6):
+        link.perform(0, peer.send(stream, 50, RELIABLE.serialize_open(), link.now))
+    link.run(3.0)
+    opened = [ChannelOpened(4, RELIABLE), ChannelOpened(6, RELIABLE)]
+    assert link.seen[1] == [*opened, ChannelMessage(6, "_reliable", b"of another", is_text=True)]
+    assert server.statistics().drops == {Drop.UNKNOWN_CHANNEL: 1}
+
+
 def test_messages_that_wait_for_nothing_are_bounded_and_the_oldest_go() -> None:
     link, peer, server = peer_pair()
     for number in range(MAX_EARLY_MESSAGES + 3):
