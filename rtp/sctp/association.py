@@ -126,7 +126,7 @@ class SctpAssociation:
             if isinstance(chunk, UnknownChunk) and chunk.ends_packet:
                 break
         if self._transfer is not None:
-            self._transfer.inbound.packet_done(now)
+            self._transfer.packet_done(now)
         return self._flush(now)
 
     def send(
@@ -334,7 +334,7 @@ class SctpAssociation:
         self._handshake.stop()
         self._peer = peer
         inbound = Inbound(peer.initial_tsn, self._max_message_size, self._drops)
-        self._transfer = Transfer(peer, inbound, self._outbound, self._rto)
+        self._transfer = Transfer(peer, inbound, self._outbound, self._rto, self._drops)
         self.state = AssociationState.ESTABLISHED
         self._events.append(AssociationUp())
         return self._transfer

@@ -18,7 +18,7 @@ class Drop(Enum):
     """A peer that starts anew under the same DTLS connection: not supported."""
     UNKNOWN_CHUNK = "unknown_chunk"
     BAD_ACKNOWLEDGEMENT = "bad_acknowledgement"
-    """A SACK older than the last one, or of what was never sent."""
+    """A SACK older than the last one, or of what was never sent, or a second one in a packet."""
     WINDOW_FULL = "window_full"
     """DATA for which there was no room; the peer sends it again."""
     MESSAGE_TOO_LARGE = "message_too_large"

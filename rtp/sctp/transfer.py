@@ -1,10 +1,12 @@
 """What goes on while an association is up: DATA, SACKs, FORWARD-TSNs and stream resets, both ways."""
 
+from collections import Counter
 from typing import TypeAlias, assert_never
 
 from rtp.sctp.chunks import Data, ForwardTsn, Reconfig, Sack
 from rtp.sctp.congestion import RetransmissionTimeout
 from rtp.sctp.cookie import PeerState
+from rtp.sctp.drops import Drop
 from rtp.sctp.inbound import Inbound
 from rtp.sctp.outbound import Outbound
 from rtp.sctp.outputs import MessageReceived, SctpOutput, StreamReset
@@ -20,14 +22,23 @@ TransferChunk: TypeAlias = Data | Sack | ForwardTsn | Reconfig
 class Transfer:
     """Joins the halves of an association, and the resets of its streams. Control chunks wait for the next `flush`."""
 
-    def __init__(self, peer: PeerState, inbound: Inbound, outbound: Outbound, rto: RetransmissionTimeout) -> None:
+    def __init__(
+        self,
+        peer: PeerState,
+        inbound: Inbound,
+        outbound: Outbound,
+        rto: RetransmissionTimeout,
+        drops: Counter[Drop],
+    ) -> None:
         """Begin the transfer with `peer`: `outbound` may send from now on."""
         self.inbound = inbound
         self._peer = peer
         self._outbound = outbound
         self._rto = rto
+        self._drops = drops
         self._resets = StreamResets(outbound.last_tsn + 1, peer.initial_tsn)
         self._answers: list[bytes] = []
+        self._has_sack = False  # in the packet being read
         outbound.start(peer)
 
     def next_timeout(self) -> float | None:
@@ -53,7 +64,13 @@ class Transfer:
             case Data():
                 return _delivered(self.inbound.receive_data(chunk))
             case Sack():
-                self._outbound.receive_sack(chunk, now)
+                if (
+                    self._has_sack
+                ):  # each can ask for a look at all that is under way, and nobody sends two (RFC 9260 §6.2)
+                    self._drops[Drop.BAD_ACKNOWLEDGEMENT] += 1
+                else:
+                    self._has_sack = True
+                    self._outbound.receive_sack(chunk, now)
                 return []
             case ForwardTsn():
                 return _delivered(self.inbound.receive_forward_tsn(chunk))
@@ -61,6 +78,11 @@ class Transfer:
                 return [event for parameter in chunk.parameters for event in self._receive_reconfig(parameter)]
             case _:
                 assert_never(chunk)
+
+    def packet_done(self, now: float) -> None:
+        """Note the end of a packet: its chunks have been taken."""
+        self._has_sack = False
+        self.inbound.packet_done(now)
 
     def send_at_once(self, message: OutgoingMessage, now: float) -> bytes | None:
         """Return the chunk of a message that may leave by itself; None: there is more to be done, by `flush`."""

@@ -206,6 +206,18 @@ def test_a_sack_with_as_many_gaps_as_fit_looks_at_each_chunk_once_and_frees_noth
     assert peer.core.statistics().outstanding_chunks <= MAX_OUTSTANDING
 
 
+def test_of_many_sacks_in_a_packet_one_is_read() -> None:
+    peer = Peer()
+    for _ in range(3):
+        peer.core.send(0, 51, b"x", 0.0)
+    sacks = [c.Sack((peer.tsn + at) & 0xFFFF_FFFF, 1 << 20, [(2, 0xFFFF)]) for at in range(-1, 60)]
+    peer.receive(*sacks)
+    assert peer.core.statistics().outstanding_chunks == 3
+    assert dropped(peer.core) == {Drop.BAD_ACKNOWLEDGEMENT: 60}
+    peer.receive(c.Sack((peer.tsn + 2) & 0xFFFF_FFFF, 1 << 20))
+    assert peer.core.statistics().outstanding_chunks == 0
+
+
 def test_sacks_of_what_was_never_sent_change_nothing() -> None:
     peer = Peer()
     peer.core.send(0, 51, b"one", 0.0)
