@@ -10,6 +10,8 @@ Theory of operation. OpenSSL does the cryptography and the reassembly; this file
   (we do) are taken for a replay and get no answer: so whoever sent the last flight of the handshake, the server,
   sends it again when any datagram of epoch 0 comes (RFC 6347 §4.2.4). Were the client to do so too, each CCS would
   make the other send one.
+* A foreign server does not do that: if its last flight is lost, only new records bring it again. Where we are the client
+  of one, what OpenSSL resends by the real clock goes out in place of the bytes that we kept.
 * OpenSSL's output is a stream of whole records, split here into datagrams at their headers.
 * A forged plaintext record can end a handshake, which DTLS 1.2 cannot prevent: callers feed only datagrams from
   addresses that ICE has validated.
@@ -218,6 +220,7 @@ class DtlsTransport:
         self._resend_at: float | None = None
         self._resend_interval = FIRST_RESEND_SECONDS
         self._may_repeat_at = 0.0
+        self._resends_anew = False
         self._flights_resent = 0
         self._drops: Counter[DtlsDrop] = Counter()
 
@@ -232,9 +235,10 @@ class DtlsTransport:
         self._is_check_due = self._handshake_done_at is not None
 
     def take_role(self, role: DtlsRole) -> None:
-        """Take the role that a description leaves to us (RFC 8842 §5.3). Before `start`."""
+        """Take the role that a description leaves to us (RFC 8842 §5.3), with a peer of whatever make. Before `start`."""
         assert self.state is DtlsState.NEW, "roles are known before the first datagram"
         self.role = role
+        self._resends_anew = role is DtlsRole.CLIENT
         if role is DtlsRole.CLIENT:
             self._connection.set_connect_state()
         else:
@@ -402,6 +406,8 @@ class DtlsTransport:
         return self._resend()
 
     def _resend(self) -> list[DtlsOutput]:
+        if self._resends_anew and self._connection.DTLSv1_handle_timeout():
+            self._flight = [output.data for output in self._take_output() if isinstance(output, SendDatagram)]
         self._flights_resent += bool(self._flight)
         return [SendDatagram(datagram) for datagram in self._flight]
 

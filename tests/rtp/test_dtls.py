@@ -35,6 +35,7 @@ from rtp.errors import LocalProtocolError
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "wire" / "dtls-clienthello.jsonl"
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+NEW_RECORD = bytes.fromhex("16fefd 0000 000000000009 0001 00")
 FORGED_FATAL_ALERT = bytes.fromhex("15fefd 0000 0000000000ff 0002 0228")  # handshake_failure, in the clear
 
 
@@ -347,6 +348,43 @@ def test_a_last_flight_is_repeated_every_100_ms_at_most_and_for_a_minute():
     assert sent(ours.receive(*flight, 0.102)) == last
     assert sent(ours.receive(*flight, 59.9)) == last
     assert sent(ours.receive(*flight, 60.1)) == []
+
+
+class Overdue:
+    """In place of OpenSSL's connection: its timer, which goes by the real clock, has always just run out."""
+
+    def __init__(self, connection) -> None:
+        self._connection = connection
+        self._anew = b""
+
+    def __getattr__(self, name: str):
+        return getattr(self._connection, name)
+
+    def DTLSv1_handle_timeout(self) -> bool:
+        self._anew = NEW_RECORD
+        return True
+
+    def bio_read(self, size: int) -> bytes:
+        anew, self._anew = self._anew, b""
+        return anew or self._connection.bio_read(size)
+
+
+class OverdueContext(DtlsContext):
+    def connection(self, role: DtlsRole):
+        return Overdue(super().connection(role))
+
+
+def test_the_client_of_a_foreign_server_resends_in_new_records_as_soon_as_there_are_any():
+    """OpenSSL's server takes the same bytes for a replay: one lost Finished of its, and there is no connection."""
+    ours = DtlsTransport(certificate_of("client"), DtlsRole.SERVER, OverdueContext(certificate_of("client")))
+    ours.take_role(DtlsRole.CLIENT)
+    assert NEW_RECORD not in sent(ours.start(0))
+    assert sent(ours.handle_timeout(0.1)) == [NEW_RECORD]
+
+
+def test_the_client_of_our_own_server_resends_the_same_bytes_whatever_the_real_clock_says():
+    ours = DtlsTransport(certificate_of("client"), DtlsRole.CLIENT, OverdueContext(certificate_of("client")))
+    assert sent(ours.start(0)) == sent(ours.handle_timeout(0.1))
 
 
 def test_two_connected_ends_do_not_answer_each_others_stragglers_for_ever():
