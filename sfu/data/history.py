@@ -16,6 +16,9 @@ MAX_KEPT_MESSAGES: Final = 10_000
 KEPT_SECONDS: Final = 15.0
 """How long clients give themselves to connect."""
 
+NAME_BYTES: Final = 128
+"""What keeping each name of an audience is charged with, about what Python's objects take."""
+
 
 class SequenceFilter:
     """The reliable packets of one sender, which it numbers from 1: each is taken once.
@@ -62,6 +65,11 @@ class Kept:
     sender: ParticipantSid | None
     at: float
 
+    @property
+    def cost(self) -> int:
+        """What keeping it is charged with, in bytes."""
+        return len(self.data) + NAME_BYTES * (len(self.audience.identities) + len(self.audience.sids))
+
 
 class History:
     """The room's latest reliable messages, numbered from 0, kept for those whose channel is still to open.
@@ -77,7 +85,7 @@ class History:
     def append(self, kept: Kept) -> None:
         """Keep one more."""
         self._kept.append(kept)
-        self._bytes += len(kept.data)
+        self._bytes += kept.cost
         self.next_number += 1
         self.expire(kept.at)
 
@@ -86,7 +94,7 @@ class History:
         while self._kept and (
             self._bytes > MAX_KEPT_BYTES or len(self._kept) > MAX_KEPT_MESSAGES or self._kept[0].at + KEPT_SECONDS < now
         ):
-            self._bytes -= len(self._kept.popleft().data)
+            self._bytes -= self._kept.popleft().cost
 
     @property
     def first_number(self) -> int:

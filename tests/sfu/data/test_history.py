@@ -1,5 +1,7 @@
 """What is taken once, and what is kept for how long."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +56,19 @@ def test_the_history_lets_go_of_what_is_old():
     history.expire(KEPT_SECONDS + 1)
     assert [each.data for each in history.since(0)] == [b"young"]
     assert history.first_number == 1
+
+
+def test_messages_for_many_are_kept_within_the_same_memory():
+    history = History()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for message in range(20):
+        names = frozenset(f"{message}-{number}" for number in range(5_000))
+        history.append(Kept(b"x", Audience(names, frozenset(f"PA_{name}" for name in names)), None, 0.0))
+    kept_bytes = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert history.first_number > 0
+    assert kept_bytes < 2 * MAX_KEPT_BYTES
 
 
 @given(st.lists(st.integers(0, MAX_KEPT_BYTES // 3), max_size=20))
