@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 
@@ -11,6 +11,8 @@ from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 
 logger = logging.getLogger(__name__)
+
+_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
 """Answers one request. What it raises as HttpError becomes the answer."""
@@ -40,6 +42,7 @@ class Routes:
             return
         refusal: HttpError | None = None
         try:
+            _check_method(exchange)
             await self._find(exchange.request.path)(exchange)
         except HttpError as error:
             refusal = error
@@ -50,6 +53,12 @@ class Routes:
         if path in self._exact:
             return self._exact[path]
         return next((handler for prefix, handler in self._below.items() if path.startswith(prefix)), not_found)
+
+
+def _check_method(exchange: Exchange) -> None:
+    """Raise HttpError (405) for CONNECT, which names no path: an answer of 200 would make a tunnel of the connection."""
+    if exchange.request.method == "CONNECT":
+        raise HttpError(405, "this is no proxy", {"Allow": _METHODS})
 
 
 async def not_found(exchange: Exchange) -> None:

@@ -308,3 +308,13 @@ async def test_a_handler_that_answers_nothing_is_an_error(nursery: trio.Nursery)
         await trio.lowlevel.checkpoint()
 
     assert (await Client(nursery, silent).get("/")).status == 500
+
+
+@pytest.mark.parametrize("target", ["example.com:443", "/"])
+async def test_connect_is_refused_and_the_connection_goes_on(nursery: trio.Nursery, target: str) -> None:
+    client = Client(nursery, ok)
+    await client.stream.send_all(b"CONNECT %s HTTP/1.1\r\nHost: h\r\n\r\n" % target.encode())
+    refused = bytes(await client.stream.receive_some(65536))
+    assert refused.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: " in refused
+    assert (await client.get("/")).status == 200
