@@ -15,9 +15,10 @@ from sfu.media import capabilities
 from sfu.media.simulcast import Quality, Wish
 from sfu.model import Claims, Identity, TrackSid, VideoGrant
 from sfu.room.joining import Joining
+from sfu.room.participant import Participant
 from sfu.room.rooms import Rooms
 from sfu.room.subscriptions import TrackSettings
-from sfu.room.watching import Watching
+from sfu.room.watching import SlotSubscriber, Watching
 from signaling import whep_extensions as extensions
 from signaling.door import Door
 from signaling.http.errors import HttpError
@@ -56,14 +57,20 @@ class WhepService:
             case _, [extensions.SSE, stream_id]:
                 await self.event_streams.answer(exchange, stream_id)
             case "POST", [extensions.SSE]:
-                await self.event_streams.create(exchange, self._resources().find(exchange)[1])
+                await self.event_streams.create(exchange, self._watcher(exchange))
             case "POST", [extensions.LAYER]:
-                _, watcher = self._resources().find(exchange)
-                await extensions.choose_layer(exchange, watcher)
+                await extensions.choose_layer(exchange, self._watcher(exchange))
             case _, [extensions.SSE | extensions.LAYER]:
                 raise HttpError(405, "to this is posted, and nothing else is done", {"Allow": "OPTIONS, POST"})
             case _:
                 raise HttpError(404, "there is no such extension")
+
+    def _watcher(self, exchange: Exchange) -> Participant:
+        """Return whose session a request is for. Raises HttpError: 404 too if it publishes (by WHIP)."""
+        _, participant = self._resources().find(exchange)
+        if not isinstance(participant.subscriber, SlotSubscriber):
+            raise HttpError(404, "this session watches nothing")
+        return participant
 
     def _resources(self) -> SessionResources:
         return SessionResources(self.door, self.rooms, PATH, self._create)

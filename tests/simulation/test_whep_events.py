@@ -8,6 +8,7 @@ import trio
 from rtp.sdp.codecs import MediaKind
 from tests.simulation.house import HTTP, open_house, wait_until
 from tests.simulation.test_whep import watch
+from triforium.visitor import open_whip
 from triforium.visitor.events import Event, EventReader, open_events
 from triforium.visitor.plain import EVENTS_EXTENSION, LAYER_EXTENSION
 
@@ -161,3 +162,10 @@ async def test_extensions_are_asked_as_they_are_meant_and_by_whom_they_are_for(a
         assert (await tv.ask("POST", f"{tv.location}/subtitles")).status == 404
         for extension in ("sse", "layer"):
             assert (await tv.ask("POST", f"{fan.location}/{extension}", "{}")).status == 404
+
+
+async def test_who_publishes_has_no_extensions_of_those_who_watch(autojump_clock) -> None:
+    async with open_house() as house, open_whip(house.world(), HTTP, house.token("camera")) as camera:
+        for extension in ("sse", "layer"):
+            session = camera.location.replace("/whip/", "/whep/")
+            assert (await camera.ask("POST", f"{session}/{extension}", "[]")).status == 404
