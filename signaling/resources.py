@@ -66,9 +66,7 @@ class SessionResources:
         match exchange.request.method:
             case "POST":
                 _check_content_type(exchange, SDP)
-                claims, grant = self._admit(exchange)
-                self.door.check_room(claims, grant)
-                await self.create(exchange, claims, grant)
+                await self.create(exchange, *self._admit_newcomer(exchange))
             case "OPTIONS":
                 await exchange.respond(204, headers=_ENDPOINT)
             case _:
@@ -79,6 +77,7 @@ class SessionResources:
 
         `links` returns the `Link` header for the session's path.
         """
+        self._admit_newcomer(exchange)  # again: much may have changed while the offer came
         claims = joining.claims
         assert claims.video is not None, "the door lets nobody in without"
         sink = AnswerSink()
@@ -141,6 +140,11 @@ class SessionResources:
         answer = Fragment(local.credentials, (mid,), local.candidates, is_complete=True)
         headers = {"ETag": f'"{_entity_tag(participant)}"'}
         await exchange.respond(200, answer.serialize().encode(), content_type=FRAGMENT, headers=headers)
+
+    def _admit_newcomer(self, exchange: Exchange) -> tuple[Claims, VideoGrant]:
+        claims, grant = self._admit(exchange)
+        self.door.check_room(claims, grant)
+        return claims, grant
 
     def _admit(self, exchange: Exchange) -> tuple[Claims, VideoGrant]:
         claims, grant = self.door.admit(self.door.authenticate(exchange.request))

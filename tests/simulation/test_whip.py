@@ -1,7 +1,7 @@
 """WHIP on a network in memory: what a peer without LiveKit's signalling can do, and what becomes of it."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
@@ -388,6 +388,44 @@ async def test_a_room_that_cannot_be_joined_says_so(autojump_clock) -> None:
             async with whip(house):
                 pass
         assert house.identities() == {"bob"}
+
+
+@pytest.mark.parametrize("path", ["/whip/v1", "/whep/v1"])
+async def test_whoever_is_removed_while_the_offer_comes_stays_out(autojump_clock, path) -> None:
+    async with open_api(room=RoomConfig(removal_revokes=True)) as (house, api), house.visitor("bob", single=True):
+        async with house.visitor("camera", single=True) as before, open_camera_door(house) as http:
+            await before.wait_connected()
+            finish = await begin_post(http, house.token("camera"), path)
+            await trio.sleep(2)
+            await api.call("RemoveParticipant", room="lobby", identity="camera")
+            assert b" 401 " in await finish()
+        assert house.identities() == {"bob"}
+
+
+@pytest.mark.parametrize("path", ["/whip/v1", "/whep/v1"])
+async def test_a_room_that_closes_while_the_offer_comes_is_not_made_again(autojump_clock, path) -> None:
+    async with open_api(room=RoomConfig(auto_create=False)) as (house, api), open_camera_door(house) as http:
+        await api.call("CreateRoom", name="lobby")
+        finish = await begin_post(http, house.token("camera"), path)
+        await trio.sleep(2)
+        await api.call("DeleteRoom", room="lobby")
+        assert b" 404 " in await finish()
+
+
+async def begin_post(http: HttpClient, token: str, path: str) -> Callable[[], Awaitable[bytes]]:
+    """Post half an offer; return what posts the other half, and returns the first line of the answer."""
+    offer = (OFFER.replace("a=sendonly", "a=recvonly") if path == "/whep/v1" else OFFER).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/sdp\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Length: {len(offer)}\r\n\r\n"
+    )
+    await http.stream.send_all(head.encode() + offer[:100])
+
+    async def finish() -> bytes:
+        await http.stream.send_all(offer[100:])
+        return bytes(await http.stream.receive_some(65536)).partition(b"\r\n")[0]
+
+    return finish
 
 
 def fragment() -> bytes:
