@@ -157,9 +157,14 @@ class SessionResources:
         room = self.rooms.find(RoomName(grant.room))
         participant = None if room is None else room.participants.get(claims.identity)
         sid = exchange.request.path.removeprefix(f"{self.path}/").partition("/")[0]
-        if room is None or participant is None or participant.has_signal or participant.sid != sid:
+        if room is None or participant is None or participant.sid != sid or not _is_session(participant):
             raise HttpError(404, "there is no such session (any more): post a new offer")
         return room, participant
+
+
+def _is_session(participant: Participant) -> bool:
+    """Whether it has a client that signals by HTTP: a stand-in, of its original's identity and sid, has none at all."""
+    return not participant.has_signal and participant.stands_for is None
 
 
 async def read_text(exchange: Exchange) -> str:

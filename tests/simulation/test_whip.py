@@ -412,6 +412,20 @@ async def test_a_room_that_closes_while_the_offer_comes_is_not_made_again(autoju
         assert b" 404 " in await finish()
 
 
+async def test_a_stand_in_is_no_session_of_its_original(autojump_clock) -> None:
+    async with open_api() as (house, api), house.visitor("bob", single=True, room="dest") as bob, whip(house) as camera:
+        await camera.connected.wait()
+        await api.call("ForwardParticipant", room="lobby", identity="camera", destination_room="dest")
+        await wait_published(bob)
+        own, camera.token = camera.token, house.token("camera", room="dest")
+        for etag in (camera.etag, "*"):
+            assert (await camera.patch(camera.fragment(), etag)).status == 404
+        assert (await camera.delete()).status == 404
+        assert house.identities("dest") == {"bob", "camera"}
+        camera.token = own
+        assert (await camera.trickle()).status == 204
+
+
 async def begin_post(http: HttpClient, token: str, path: str) -> Callable[[], Awaitable[bytes]]:
     """Post half an offer; return what posts the other half, and returns the first line of the answer."""
     offer = (OFFER.replace("a=sendonly", "a=recvonly") if path == "/whep/v1" else OFFER).encode()
