@@ -6,6 +6,7 @@ YAML, environment and flags become one frozen tree here, checked and complete; n
 import dataclasses
 import difflib
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
@@ -256,7 +257,8 @@ class WebhookConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for url in self.urls:
             if not _is_http(url):
-                raise ValueError(f"urls: expected http:// or https:// and a host, not {url!r}")
+                _, _, shown = url.rpartition("@")  # what stands before it may be a password
+                raise ValueError(f"urls: expected http:// or https:// and a host, not {shown!r}")
 
 
 class LoggingConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -298,6 +300,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for address in self.bind_addresses:
             _check_address(address, "bind_addresses")
+        for key, secret in self.keys.items():
+            _check_pair(key, secret)
         if self.webhook.urls and self.webhook.api_key not in self.keys:
             raise ValueError("webhook.api_key: expected one of `keys`, to sign webhooks with")
 
@@ -384,6 +388,10 @@ def _read(file: Path) -> str:
         raise ConfigError(f"{file}: cannot be read: {reason}") from error
 
 
+_QUOTED: Final = re.compile(r"""(['"])[^<].{2,}\1""")
+"""Words of the file in a message about its YAML, which may be a secret; signs and the parser's <tokens> are told."""
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Refuses a key that comes twice, of which YAML would silently take the last."""
 
@@ -395,19 +403,28 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT001, FBT002  # as the base class has it
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:  # what PyYAML's own readers let out
+            problem = f"what looks like {node.tag.rpartition(':')[2]} is none that can be read"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
 
 def _parse_yaml(text: str, origin: str) -> dict[str, object]:
     try:
         raw = yaml.load(text, _UniqueKeyLoader)  # noqa: S506  # it is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{origin}{line}: {error.problem}") from error
+        raise ConfigError(f"{origin}{line}: {_QUOTED.sub('...', error.problem or 'not YAML')}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin}: not YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{origin}: nested too deeply") from error
     if raw is None:
         return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{origin}: expected `name: value` lines, not {raw!r:.40}")
+    if not isinstance(raw, dict):  # which is not shown: it may be a pair of keys that was written otherwise
+        raise ConfigError(f"{origin}: expected `name: value` lines, got {type(raw).__name__}")
     return {str(key): value for key, value in raw.items()}
 
 
@@ -442,7 +459,7 @@ def _unknown_key(dotted: str, path: str, fields: Mapping[str, object], origin: s
 def _section(known: Mapping[str, object], name: str) -> dict[str, object]:
     section = known.get(name, {})
     if not isinstance(section, dict):
-        raise ConfigError(f"{name}: expected `name: value` lines, not {section!r:.40}")
+        raise ConfigError(f"{name}: expected `name: value` lines, got {type(section).__name__}")
     return section
 
 
@@ -460,6 +477,14 @@ def _check_address(text: str, name: str) -> None:
         ipaddress.ip_address(text)
     except ValueError as error:
         raise ValueError(f"{name}: expected an IP address, not {text!r}") from error
+
+
+def _check_pair(key: str, secret: str) -> None:
+    """Refuse a pair with which anybody could sign."""
+    if not key.strip():
+        raise ValueError("keys: a key is empty")
+    if not secret.strip():
+        raise ValueError(f"keys: the secret of {key!r} is empty")
 
 
 def _check_network(text: str) -> None:

@@ -142,14 +142,40 @@ def test_a_key_that_only_livekit_has_is_one_warning_each() -> None:
         ("bind_addresses: [here]", "bind_addresses: expected an IP address, not 'here'"),
         ("logging: {level: loud}", "logging.level: Invalid enum value 'loud'"),
         ("keys: {a: 12}", "keys[...]: Expected str, got int"),
-        ("- 1", "expected `name: value` lines, not [1]"),
+        ("- 1", "expected `name: value` lines, got list"),
         ("? [1]\n: 2", "found unhashable key"),
+        ('keys: {"": secret}', "keys: a key is empty"),
+        ('keys: {ours: " "}', "keys: the secret of 'ours' is empty"),
+        ("port: " + "9" * 5000, "line 1: what looks like int is none that can be read"),
+        ("port: 2020-99-99", "line 1: what looks like timestamp is none that can be read"),
+        ("port: !!bool x", "line 1: what looks like bool is none that can be read"),
+        ("port: !!timestamp x", "line 1: what looks like timestamp is none that can be read"),
+        ("port: " + "[" * 3000, "nested too deeply"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(text: str, reason: str) -> None:
     message = refusal(text, LIVEKIT_KEYS=f"key: {SECRET}")
     assert message.startswith("LIVEKIT_CONFIG")
     assert message.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        f"key:{SECRET}",
+        f"- {SECRET}",
+        "keys: *a-secret-of-more",
+        "keys: {key: !a-secret-of-more x}",
+        f"keys: {SECRET}",
+        f"keys: [{SECRET}]",
+        "webhook: {urls: ['ftp://us:a-secret-of-more@host/']}",
+        "webhook: {urls: ['us:a-secret-of-more@host']}",
+    ],
+)
+def test_what_is_refused_shows_no_secret(text: str) -> None:
+    for message in (refusal(text), refusal(text, LIVEKIT_KEYS=f"key: {SECRET}")):
+        assert "secret" not in message
 
 
 def test_a_key_that_comes_twice_is_refused() -> None:
@@ -168,9 +194,7 @@ def test_keys_must_be_given() -> None:
 def test_keys_may_come_by_environment_and_are_added() -> None:
     config, _ = load(environment={"LIVEKIT_CONFIG": KEYS, "LIVEKIT_KEYS": f"second: {SECRET}"})
     assert list(config.keys) == ["key", "second"]
-    assert refusal(KEYS, LIVEKIT_KEYS="second:nospace") == (
-        "LIVEKIT_KEYS: expected `name: value` lines, not 'second:nospace'"
-    )
+    assert refusal(KEYS, LIVEKIT_KEYS="second:nospace") == ("LIVEKIT_KEYS: expected `name: value` lines, got str")
 
 
 def test_the_file_goes_before_the_environment(tmp_path: Path) -> None:
