@@ -41,7 +41,7 @@ async def resolve(host: str, port: int) -> list[Address]:
         with trio.move_on_after(RESOLVE_SECONDS):
             found = await trio.socket.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_DGRAM)
             return [(str(address[0]), int(address[1])) for *_, address in found]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter if it cannot even be spelled in IDNA
         logger.debug("%s has no address: %s", host, error)
     return []
 

@@ -2,11 +2,15 @@
 
 import ssl
 from collections.abc import Mapping
+from typing import Final
 
 import httpx  # noqa: ASYNC127 - the client that the design names; changing to its successor is a decision of its own
 
 from signaling.webhooks import Post, UnreachableError
 from triforium.server_api import Ask, ServerApiError
+
+_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""UnicodeError comes of a host that cannot be spelled in IDNA (RFC 5890 §2.3.2.1): a label empty or too long."""
 
 
 def open_post() -> Post:
@@ -21,7 +25,7 @@ def open_post() -> Post:
                 client.stream("POST", url, content=body, headers=headers) as response,
             ):
                 return response.status_code
-        except httpx.HTTPError as error:
+        except _FAILURES as error:
             raise UnreachableError(str(error)) from error
 
     return post
@@ -37,7 +41,7 @@ def open_ask(server: str) -> Ask:
                 method = "GET" if body is None else "POST"
                 response = await client.request(method, server + path, content=body, headers=headers)
                 return response.status_code, response.content
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except _FAILURES as error:
             raise ServerApiError(f"no server answers at {server}: {_why(error)}") from error
 
     return ask

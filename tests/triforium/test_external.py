@@ -134,3 +134,8 @@ def test_a_request_that_comes_back_is_no_answer() -> None:
 
 async def test_a_literal_resolves_to_itself() -> None:
     assert await resolve("192.0.2.7", 3478) == [("192.0.2.7", 3478)]
+
+
+@pytest.mark.parametrize("host", ["a..test", "a" * 64 + ".test", "\xfc" * 64, "\udcff"])
+async def test_a_name_that_cannot_be_has_no_address(host: str) -> None:
+    assert await resolve(host, 3478) == []
