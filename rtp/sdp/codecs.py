@@ -52,6 +52,9 @@ _SPELLINGS: Final = {
 _STATIC_PAYLOAD_TYPES: Final = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
 """Those an `m=` line may list without an `rtpmap` (RFC 3551 §6), as far as a browser knows them."""
 
+_CHANNELS: Final = {"opus": 2}
+"""Where none are named. RFC 7587 §7 wants them named, and has but this one; GStreamer's WHEP elements leave them out."""
+
 _RTX: Final = "rtx"
 _MAX_FEEDBACK: Final = 32  # for one payload type; browsers name at most eight
 _REMEMBERED_SECTIONS: Final = 64
@@ -244,7 +247,7 @@ def _encoding(rtpmap: str) -> tuple[str, int, int] | None:
     name, _, rest = rtpmap.partition("/")
     clock_text, _, channels_text = rest.partition("/")
     clock_rate = parse_number(clock_text, 0xFFFF_FFFF)
-    channels = parse_number(channels_text, 0xFF) if channels_text else 1
+    channels = parse_number(channels_text, 0xFF) if channels_text else _CHANNELS.get(name.lower(), 1)
     if not name or not clock_rate or not channels or name.lower() == _RTX:
         return None
     return name, clock_rate, channels

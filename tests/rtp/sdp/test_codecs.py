@@ -49,6 +49,12 @@ def test_names_match_in_any_case_and_come_out_as_livekit_spells_them() -> None:
     assert [codec.mime for codec in read(MediaKind.AUDIO, "96", "rtpmap:96 OPUS/48000/2")] == ["audio/opus"]
 
 
+def test_opus_has_two_channels_also_where_none_are_named() -> None:
+    """As in the offers of GStreamer's whepclientsrc 0.15."""
+    assert read(MediaKind.AUDIO, "96", "rtpmap:96 OPUS/48000") == read(MediaKind.AUDIO, "96", "rtpmap:96 opus/48000/2")
+    assert [codec.channels for codec in read(MediaKind.AUDIO, "0", "rtpmap:0 PCMU/8000")] == [1]
+
+
 def test_static_payload_types_need_no_rtpmap() -> None:
     assert read(MediaKind.AUDIO, "0 8") == (Codec("audio/PCMU", 0, 8000), Codec("audio/PCMA", 8, 8000))
 
