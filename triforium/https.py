@@ -58,14 +58,16 @@ class LocalAuthority:
 
 
 class ReloadingContext:
-    """A TLS context whose certificate is read anew whenever its files change: renewals need no restart."""
+    """A TLS context that is made anew whenever its certificate's files change: renewals need no restart.
+
+    `context` is for the next connection.
+    """
 
     def __init__(self, files: CertificateFiles) -> None:
         """Read the files. Raises HttpsError."""
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._files = files
         self._stamp = self._look()
-        self._load()
+        self.context = self._load()
 
     async def run(self) -> NoReturn:
         """Look at the files now and then, until cancelled. What cannot be used is logged, and the old is kept."""
@@ -80,7 +82,7 @@ class ReloadingContext:
             return
         self._stamp = stamp
         try:
-            self._load()
+            self.context = self._load()
         except HttpsError as error:
             logger.warning("%s: the certificate of before stays in use", error)
         else:
@@ -92,12 +94,41 @@ class ReloadingContext:
         except OSError:
             return 0, 0  # reading them will say what is wrong
 
-    def _load(self) -> None:
+    def _load(self) -> ssl.SSLContext:
+        """Make a context of its own: one that took a certificate and then no key for it would serve nobody."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            self.context.load_cert_chain(self._files.certificate, self._files.key)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or str(error)
+            context.load_cert_chain(self._files.certificate, self._files.key, _refuse_passphrase)
+        except (OSError, ssl.SSLError, _PassphraseError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
             raise HttpsError(f"cannot use {self._files.certificate} with {self._files.key}: {reason}") from error
+        return context
+
+
+class _PassphraseError(Exception):
+    """A private key that is encrypted."""
+
+
+def _refuse_passphrase() -> str:
+    """Stand where OpenSSL would ask at the terminal, and wait there."""
+    raise _PassphraseError("the key is encrypted, and a server has nobody to ask for the passphrase")
+
+
+class TlsListener(trio.abc.Listener[trio.SSLStream[trio.abc.Stream]]):
+    """Accepts TLS connections, each by the certificate of its time."""
+
+    def __init__(self, listener: trio.abc.Listener[trio.abc.Stream], tls: ReloadingContext) -> None:
+        self._listener = listener
+        self._tls = tls
+
+    async def accept(self) -> trio.SSLStream[trio.abc.Stream]:
+        """Wait for the next connection; the handshake is made with its first bytes."""
+        stream = await self._listener.accept()
+        return trio.SSLStream(stream, self._tls.context, server_side=True, https_compatible=True)
+
+    async def aclose(self) -> None:
+        """Accept no more."""
+        await self._listener.aclose()
 
 
 def default_folder(environment: Callable[[str], str | None] = os.environ.get) -> Path:

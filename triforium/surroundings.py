@@ -23,6 +23,7 @@ from triforium.https import (
     HttpsError,
     LocalAuthority,
     ReloadingContext,
+    TlsListener,
     default_folder,
     local_certificate,
     local_names,
@@ -95,10 +96,7 @@ async def open_surroundings(config: Config) -> Surroundings:
             ExternalLookup(offered, own, config.rtc.stun_servers or STUN_SERVERS, _open_any_port, resolve, random).run
         )
     return Surroundings(
-        listeners=[
-            trio.SSLListener(listener, tls.context, https_compatible=True) if tls else listener
-            for listener in listeners
-        ],
+        listeners=[TlsListener(listener, tls) if tls else listener for listener in listeners],
         sockets=sockets,
         offered=offered,
         certificate=Certificate.generate(not_before=datetime.now(UTC) - CLOCK_SKEW),

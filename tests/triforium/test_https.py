@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 from cryptography import x509
-from trio.testing import MockClock
+from cryptography.hazmat.primitives import serialization
+from trio.testing import MockClock, memory_stream_pair
 
 import triforium
 from triforium import Config, ConfigError, HttpsConfig, RtcConfig, StartError
@@ -20,6 +21,7 @@ from triforium.https import (
     CertificateFiles,
     HttpsError,
     ReloadingContext,
+    TlsListener,
     local_certificate,
     local_names,
 )
@@ -119,6 +121,12 @@ async def test_changed_files_are_read_anew_and_broken_ones_are_not(
         files.key.write_text("half a k")
         await trio.sleep(RELOAD_SECONDS + 1)
         assert served() == second
+        other, _ = local_certificate(tmp_path / "other", NAMES, now)
+        files.certificate.write_bytes(other.certificate.read_bytes())
+        os.utime(files.certificate, ns=(2, 2))
+        files.key.write_bytes((tmp_path / "authority.key").read_bytes())  # a key, of something else
+        await trio.sleep(RELOAD_SECONDS + 1)
+        assert served() == second
         assert "stays in use" in caplog.text
         nursery.cancel_scope.cancel()
 
@@ -126,6 +134,48 @@ async def test_changed_files_are_read_anew_and_broken_ones_are_not(
 def test_files_that_cannot_be_read_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(HttpsError, match=r"cannot use .*no.crt with .*no.key: No such file"):
         ReloadingContext(CertificateFiles(tmp_path / "no.crt", tmp_path / "no.key"))
+
+
+def test_an_encrypted_key_is_one_clear_line_and_no_question(tmp_path: Path) -> None:
+    files, _ = local_certificate(tmp_path, NAMES, NOW)
+    key = serialization.load_pem_private_key(files.key.read_bytes(), None)
+    lock = serialization.BestAvailableEncryption(b"passphrase")
+    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
+    with pytest.raises(HttpsError, match=r"cannot use .*server.key: the key is encrypted"):
+        ReloadingContext(files)
+
+
+class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
+    """Accepts `stream`."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+
+    async def accept(self) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return self.stream
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+async def test_a_new_certificate_is_for_the_next_connection(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    files, authority = local_certificate(tmp_path, NAMES, now)
+    tls = ReloadingContext(files)
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    for names in (NAMES, (*NAMES, "more")):
+        local_certificate(tmp_path, names, now)
+        os.utime(files.certificate, ns=(len(names), len(names)))  # the file system's clock may be coarse
+        tls.reload()
+        near, far = memory_stream_pair()
+        client = trio.SSLStream(near, trusting, server_hostname="localhost", https_compatible=True)
+        server = await TlsListener(MemoryListener(far), tls).accept()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.do_handshake)
+            nursery.start_soon(server.do_handshake)
+        shown = client.getpeercert(binary_form=True)
+        assert x509.load_der_x509_certificate(shown).serial_number == serial(files.certificate)
 
 
 async def test_a_server_speaks_tls_by_its_own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
