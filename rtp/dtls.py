@@ -172,6 +172,7 @@ class DtlsContext:
     def __init__(self, certificate: Certificate) -> None:
         context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(DTLS_1_2)
+        context.set_max_proto_version(DTLS_1_2)  # an OpenSSL that knows DTLS 1.3 is not to agree on records like those
         # NO_QUERY_MTU: else records are 256 bytes, whatever set_ciphertext_mtu is told. No resumption, so no ticket
         # (504 bytes of the flight) and no cache.
         context.set_options(
