@@ -1,7 +1,7 @@
 """What a watcher by WHEP is told of what it watches: an event stream of the draft's, written for server-sent events.
 
-An event stream keeps what its reader was told last, and no queue: a reader that is away for a while learns how things
-are, not how they came to be.
+An event stream keeps what its reader was told last, and no queue: a reader that comes back learns how things are, not
+how they came to be.
 """
 
 from collections.abc import Collection, Mapping
@@ -40,21 +40,26 @@ class Sight:
 
 
 class EventStream:
-    """What one reader has asked to be told, and was told last."""
+    """What one reader has asked to be told, and was told last: None if that is not known to have arrived."""
 
-    def __init__(self, events: Collection[str]) -> None:
+    def __init__(self, events: Collection[str], told: Sight | None) -> None:
         self._events = frozenset(events)
-        self._told = Sight()
+        self._told = told
+        self._is_read = False
+
+    def hand_on(self) -> "EventStream":
+        """Return the same for the next reader: one that comes back may have missed anything, and is told all."""
+        return EventStream(self._events, None if self._is_read else self._told)
 
     def tell(self, sight: Sight) -> bytes:
         """Return the events that are news, for a body of `text/event-stream`."""
-        told, self._told = self._told, sight
+        told, self._told, self._is_read = self._told, sight, True
         news: list[tuple[str, object]] = []
-        if sight.is_active != told.is_active:
+        if told is None or sight.is_active != told.is_active:
             news.append(("active" if sight.is_active else "inactive", {}))
-        if sight.shape() != told.shape():
+        if told is None or sight.shape() != told.shape():
             news.append(("layers", sight.layers))
-        if sight.viewers != told.viewers:
+        if told is None or sight.viewers != told.viewers:
             news.append(("viewercount", {"viewercount": sight.viewers}))
         return b"".join(
             b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))

@@ -19,7 +19,7 @@ from sfu.room.participant import Participant
 from sfu.room.subscriptions import TrackSettings
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
-from signaling.whep_events import EVENTS, EventStream, find_section, look
+from signaling.whep_events import EVENTS, EventStream, Sight, find_section, look
 
 SSE: Final = "sse"
 LAYER: Final = "layer"
@@ -80,7 +80,7 @@ class EventStreams:
         if len(streams) >= MAX_EVENT_STREAMS:
             raise HttpError(429, f"a session has {MAX_EVENT_STREAMS} event streams at most: delete one")
         stream_id = new_sid("ES_", self._random)
-        streams[stream_id] = EventStream(set(EVENTS) & set(asked))
+        streams[stream_id] = EventStream(set(EVENTS) & set(asked), Sight())
         await exchange.respond(201, headers={"Location": f"{exchange.request.path}/{stream_id}"})
 
     async def answer(self, exchange: Exchange, stream_id: str) -> None:
@@ -89,6 +89,7 @@ class EventStreams:
         exchange.vouch()
         match exchange.request.method:
             case "GET":
+                stream = self._of[watcher][stream_id] = stream.hand_on()  # whoever read it before reads no more
                 await self._read(exchange, watcher, stream_id, stream)
             case "DELETE":
                 del self._of[watcher][stream_id]

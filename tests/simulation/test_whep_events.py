@@ -59,6 +59,21 @@ async def test_a_reader_that_comes_late_learns_how_things_are(autojump_clock) ->
             assert await events.receive() == Event("viewercount", {"viewercount": 1})
 
 
+async def test_a_reader_that_comes_back_is_told_all_and_takes_the_place_of_the_last(autojump_clock) -> None:
+    async with open_house() as house, house.visitor("alice", single=True) as alice, watch(house) as tv:
+        video = await alice.publish_video()
+        path = (await tv.ask("POST", tv.extensions[EVENTS_EXTENSION], '["active", "inactive"]')).headers["location"]
+        async with open_events(house.world(), HTTP, path) as first:
+            assert await first.receive() == Event("active", {})
+            async with open_events(house.world(), HTTP, path) as second:
+                assert await second.receive() == Event("active", {})
+                assert await first.receive() is None
+        video.unpublish()
+        await trio.sleep(1)
+        async with open_events(house.world(), HTTP, path) as third:
+            assert await third.receive() == Event("inactive", {})
+
+
 async def test_layers_are_told_with_those_that_come_in(autojump_clock) -> None:
     async with open_house() as house, house.visitor("alice", single=True) as alice, watch(house) as tv:
         await alice.publish_audio()
