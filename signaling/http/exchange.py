@@ -17,6 +17,9 @@ from signaling.http.websocket import WebSocketConnection, accept_handshake, chec
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """A join request holds a whole SDP offer, and a token up to 512 KiB of metadata."""
 
+MAX_HEADERS: Final = 200
+"""A head of a million short lines would be a second's work, in which nobody's media moves."""
+
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 30.0
@@ -49,14 +52,19 @@ class HttpConnection:
             HttpError: if it is not HTTP, too long, or more than we can keep just now.
         """
         deadline = trio.current_time() + (IDLE_SECONDS if self._requests else HEAD_SECONDS)
+        lines = 0
         while (event := self._next_event()) is h11.NEED_DATA:
+            if lines > 1 + MAX_HEADERS:  # so far all was head, and the last piece of it is a small one
+                raise HttpError(431, "too many header fields")
             with trio.move_on_at(deadline) as patience:
-                await self._receive()
+                lines += await self._receive()
             if patience.cancelled_caught:
                 return None
             deadline = min(deadline, trio.current_time() + HEAD_SECONDS)
         if not isinstance(event, h11.Request):
             return None
+        if len(event.headers) > MAX_HEADERS:
+            raise HttpError(431, "too many header fields")
         self._requests += 1
         return parse_request(event, self._peer)
 
@@ -150,10 +158,12 @@ class HttpConnection:
         except h11.RemoteProtocolError as error:
             raise HttpError(error.error_status_hint, HTTPStatus(error.error_status_hint).phrase) from error
 
-    async def _receive(self) -> None:
+    async def _receive(self) -> int:
+        """Receive a piece; return how many lines end in it."""
         received = await self._stream.receive_some(_READ_BYTES)
         self._guest.hold(len(received))
         self._http.receive_data(bytes(received))
+        return received.count(b"\n")
 
     async def _send(self, *parts: h11.Event) -> None:
         data = b"".join(self._http.send(part) or b"" for part in parts)

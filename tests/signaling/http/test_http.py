@@ -207,6 +207,7 @@ async def trickle(stream: trio.abc.Stream, data: bytes) -> None:
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),  # no Host
         (b"GET /?" + b"&".join([b"a=1"] * 1_001) + b" HTTP/1.1\r\nHost: h\r\n\r\n", b"400"),
         (b"GET /" + b"x" * exchange.MAX_HEAD_BYTES, b"431"),
+        (b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * exchange.MAX_HEADERS + b"\r\n", b"431"),
     ],
 )
 async def test_what_is_no_request_is_refused(
@@ -318,3 +319,18 @@ async def test_connect_is_refused_and_the_connection_goes_on(nursery: trio.Nurse
     assert refused.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: " in refused
     assert (await client.get("/")).status == 200
+
+
+async def test_a_flood_of_headers_is_refused_before_its_end(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    client = Client(nursery, ok)
+    with trio.move_on_after(1):
+        await client.stream.send_all(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"a:\r\n" * 100_000)
+    assert (await client.closed()).split()[1] == b"431"
+    assert trio.current_time() < exchange.HEAD_SECONDS
+
+
+async def test_the_lines_of_a_body_are_not_those_of_a_head(nursery: trio.Nursery) -> None:
+    client = Client(nursery, echo)
+    body = b"\n" * 2 * exchange.MAX_HEADERS
+    assert (await client.ask("POST", "/", body=body)).body == body
+    assert (await client.ask("POST", "/", body=body)).body == body
