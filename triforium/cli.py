@@ -21,7 +21,7 @@ from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
 from triforium.config import ConfigError, load
-from triforium.failing import fail
+from triforium.failing import fail, not_empty
 from triforium.logs import set_up_logging
 from triforium.port_command import show_ports
 from triforium.recipes import whep_recipes, whip_recipes
@@ -97,7 +97,7 @@ def generate_keys() -> None:
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
-    found = re.fullmatch(r"(\d+)([smhd])", text)
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if found is None:
         raise click.BadParameter("expected a number with s, m, h or d behind it, such as 6h")
     return int(found[1]) * _UNITS[found[2]]
@@ -113,7 +113,7 @@ def _grants(_context: click.Context, _parameter: click.Parameter, texts: tuple[s
             raise click.BadParameter(f"unknown grant {name}" + (f"; did you mean {nearest[0]}?" if nearest else ""))
         try:
             grants[name] = msgspec.json.decode(value or "true")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             grants[name] = value
     return grants
 
@@ -122,8 +122,8 @@ def _token_options(command: Callable[..., None]) -> Callable[..., None]:
     """Ask for what every token is made of."""
     for option in (
         click.option("--valid-for", "valid_seconds", callback=_seconds, default="6h", show_default=True),
-        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True),
-        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True),
+        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True, callback=not_empty),
+        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True, callback=not_empty),
         click.option("--identity", required=True, help="Who its bearer is."),
         click.option("--room", required=True, help="The room that the token is for."),
     ):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 import trio
 
-from triforium.failing import fail
+from triforium.failing import fail, not_empty
 from triforium.operating import (
     close_room,
     list_agents,
@@ -31,8 +31,8 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Ask for the server, and for what opens it."""
     for option in (
-        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True),
-        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True),
+        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True, callback=not_empty),
+        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True, callback=not_empty),
         click.option(
             "--url",
             envvar="LIVEKIT_URL",

@@ -48,6 +48,10 @@ def test_key_and_secret_may_come_from_where_serve_said_to_put_them() -> None:
         (("--grant", "roomAdmim"), "unknown grant roomAdmim; did you mean roomAdmin?"),
         (("--grant", "canPublish=perhaps"), "canPublish"),
         (("--valid-for", "long"), "such as 6h"),
+        (("--valid-for", "9" * 5000 + "d"), "such as 6h"),
+        (("--grant", "canPublishSources=" + "[" * 5000), "canPublishSources"),
+        (("--api-key", ""), "'--api-key' (env var: 'LIVEKIT_API_KEY'): is empty"),
+        (("--api-secret", " "), "(env var: 'LIVEKIT_API_SECRET'): is empty"),
     ],
 )
 def test_what_cannot_be_granted_ends_with_status_2(arguments: tuple[str, ...], reason: str) -> None:
@@ -90,3 +94,8 @@ def test_watchers_are_told_where_to_look_and_with_what() -> None:
     page, _, token = next(word for word in ended.stdout.split() if "/watch/" in word).partition("#token=")
     assert page == "http://127.0.0.1:7880/watch/a%20room"
     assert token_in(token) == VideoGrant(room_join=True, room="a room", can_publish=False)
+
+
+def test_a_secret_that_was_never_set_is_one_clear_line() -> None:
+    ended = run("rooms", "list", "--api-key", "devkey", "--api-secret", "")
+    assert (ended.exit_code, "(env var: 'LIVEKIT_API_SECRET'): is empty" in ended.output) == (2, True)
