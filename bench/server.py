@@ -11,7 +11,7 @@ from threading import Thread
 import trio
 
 from triforium.app import Server, run_until_signalled
-from triforium.config import load
+from triforium.loading import load
 from triforium.logs import set_up_logging
 
 

@@ -20,8 +20,9 @@ import trio
 from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
-from triforium.config import ConfigError, load
+from triforium.config import ConfigError
 from triforium.failing import fail, not_empty
+from triforium.loading import load
 from triforium.logs import set_up_logging
 from triforium.port_command import show_ports
 from triforium.recipes import whep_recipes, whip_recipes

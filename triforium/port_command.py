@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from triforium.addresses import choose_media_addresses, discover_addresses
-from triforium.config import Config, ConfigError, load
+from triforium.config import Config, ConfigError
 from triforium.failing import fail
+from triforium.loading import load
 from triforium.operating import table
 
 

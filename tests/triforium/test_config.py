@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sfu.settings import DataSettings, Limits, PlayoutDelay, RoomSettings, RoomWishes
-from triforium.config import Choice, Config, ConfigError, LoggingConfig, RtcConfig, load
+from triforium.config import Choice, Config, ConfigError, LoggingConfig, RtcConfig
+from triforium.loading import load
 
 SECRET = "a secret of more than thirty-two letters"
 KEYS = f"keys: {{key: {SECRET}}}\n"

@@ -15,7 +15,6 @@ from trio.testing import MockClock, memory_stream_pair
 
 import triforium
 from triforium import Config, ConfigError, HttpsConfig, RtcConfig, StartError
-from triforium.config import load
 from triforium.https import (
     RELOAD_SECONDS,
     CertificateFiles,
@@ -25,6 +24,7 @@ from triforium.https import (
     local_certificate,
     local_names,
 )
+from triforium.loading import load
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 NAMES = ("localhost", "192.0.2.7", "::1")
