@@ -9,7 +9,7 @@ import trio
 
 from signaling.http.admission import Admission
 from signaling.http.errors import HttpError
-from signaling.http.exchange import LINGER_SECONDS, TEXT, Exchange, HttpConnection
+from signaling.http.exchange import TEXT, Exchange, HttpConnection
 from signaling.http.routes import Routes
 
 logger = logging.getLogger(__name__)
@@ -35,22 +35,16 @@ async def serve_http(
 
 async def serve_stream(routes: Routes, admission: Admission, stream: trio.abc.Stream) -> None:
     """Serve one accepted connection, and close it."""
-    async with stream:
-        guest = admission.enter()
-        try:
-            if guest is None:
-                with trio.move_on_after(LINGER_SECONDS):  # over TLS the client has the first word
-                    await stream.send_all(
-                        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-                    )
-            else:
+    with trio.CancelScope() as scope:
+        async with stream:
+            guest = admission.enter(scope)
+            try:
                 await _serve_requests(routes, HttpConnection(stream, guest, _peer_of(stream)))
-        except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the client went away
-        except* Exception as failures:  # the fence: a bug here ends this connection only
-            logger.exception("a connection failed", exc_info=failures)
-        finally:
-            if guest is not None:
+            except* (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # the client went away
+            except* Exception as failures:  # the fence: a bug here ends this connection only
+                logger.exception("a connection failed", exc_info=failures)
+            finally:
                 guest.leave()
 
 

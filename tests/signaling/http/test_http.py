@@ -225,20 +225,22 @@ async def test_a_long_request_line_is_read(nursery: trio.Nursery) -> None:
     assert (await Client(nursery, length).get(f"/?join_request={'x' * 700_000}")).body == b"700000"
 
 
-async def test_guests_are_turned_away_when_the_house_is_full(nursery: trio.Nursery) -> None:
+async def test_in_a_full_house_whoever_has_waited_longest_makes_room(nursery: trio.Nursery) -> None:
     house = Admission(max_guests=2)
     first, second = Client(nursery, ok, house), Client(nursery, ok, house)
-    await wait_all_tasks_blocked()
-    assert (await Client(nursery, ok, house).closed()).startswith(b"HTTP/1.1 503 ")
+    assert [(await each.get("/")).status for each in (first, second, first)] == [200] * 3
+    third = Client(nursery, ok, house)
+    assert await second.closed() == b""
     assert (house.guests, house.turned_away) == (2, 1)
-    await first.stream.aclose()
+    assert [(await each.get("/")).status for each in (third, first)] == [200] * 2
+    for each in (first, third):
+        await each.stream.aclose()
     await wait_all_tasks_blocked()
-    assert (await Client(nursery, ok, house).get("/")).status == 200
-    assert (await second.get("/")).status == 200
+    assert house.guests == 0
 
 
 class Deaf(trio.abc.SendStream):
-    """Takes nothing, as TLS does until the client has said hello."""
+    """Takes nothing, as TLS does until the client has said hello, and never ends what was begun."""
 
     async def wait_send_all_might_not_block(self) -> None:
         await trio.sleep_forever()
@@ -247,13 +249,24 @@ class Deaf(trio.abc.SendStream):
         await trio.sleep_forever()
 
     async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep_forever()
 
 
-async def test_whoever_is_turned_away_keeps_no_socket_by_not_listening(autojump_clock: MockClock) -> None:
+async def test_whoever_makes_room_keeps_no_socket_by_not_listening(autojump_clock: MockClock) -> None:
+    house, gone = Admission(max_guests=1), trio.Event()
     _, far = memory_stream_pair()
+
+    async def serve_the_deaf() -> None:
+        await serve_stream(Routes({"/": ok}), house, trio.StapledStream(Deaf(), far.receive_stream))
+        gone.set()
+
     with trio.fail_after(1):
-        await serve_stream(Routes({"/": ok}), Admission(max_guests=0), trio.StapledStream(Deaf(), far.receive_stream))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_the_deaf)
+            await wait_all_tasks_blocked()
+            assert (await Client(nursery, ok, house).get("/")).status == 200
+            await gone.wait()
+            nursery.cancel_scope.cancel("nobody else is to be served")
 
 
 async def test_whoever_is_vouched_for_is_no_guest(nursery: trio.Nursery) -> None:
