@@ -28,25 +28,35 @@ class Watched:
     """What has been seen of one remote video track.
 
     Frames are counted by its decoder's statistics: when the first frames of two tracks come in the same moment, the SDK
-    (1.2.1) may stop handing out those of one of them at once, while it decodes on.
+    (1.2.1) may stop handing out those of one of them at once, while it decodes on. If it has never handed out one, it is
+    asked again every second of video.
     """
 
     def __init__(self, track, joined_at):
         self._track = track
-        self._stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGB24)
         self._joined_at = joined_at
         self._first_frame_seconds = None
         self._last = None
-        self._reading = asyncio.create_task(self._read())  # ends with the stream
+        self._asked_at_frame = 0
+        self._ask()
 
-    async def _read(self):
-        async for event in self._stream:
+    def _ask(self):
+        self._stream = rtc.VideoStream(self._track, format=rtc.VideoBufferType.RGB24)
+        self._reading = asyncio.create_task(self._read(self._stream))  # ends with the stream
+
+    async def _read(self, stream):
+        async for event in stream:
             if self._first_frame_seconds is None:
                 self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
             self._last = event.frame
 
     async def state(self):
         decoded = sum(each.inbound_rtp.inbound.frames_decoded for each in await self._track.get_stats())
+        if self._last is None and decoded >= self._asked_at_frame + FRAMES_PER_SECOND:
+            logger.warning("%s frames were decoded, and none was handed out", decoded)
+            self._asked_at_frame = decoded
+            await self._stream.aclose()
+            self._ask()
         colour = np.frombuffer(self._last.data, np.uint8).reshape(-1, 3).mean(axis=0) if self._last else (0, 0, 0)
         return {
             "frames": decoded,
