@@ -21,9 +21,10 @@ from sfu.model import Claims, Identity, VideoGrant
 from signaling import tokens
 from triforium.app import AUTHORITY_PATH, Server, StartError, run_until_signalled
 from triforium.config import ConfigError
-from triforium.failing import fail, not_empty
+from triforium.failing import fail
 from triforium.loading import load
 from triforium.logs import set_up_logging
+from triforium.options import API_KEY, API_SECRET
 from triforium.port_command import show_ports
 from triforium.recipes import whep_recipes, whip_recipes
 from triforium.room_commands import agents, participants, rooms
@@ -123,8 +124,8 @@ def _token_options(command: Callable[..., None]) -> Callable[..., None]:
     """Ask for what every token is made of."""
     for option in (
         click.option("--valid-for", "valid_seconds", callback=_seconds, default="6h", show_default=True),
-        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True, callback=not_empty),
-        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True, callback=not_empty),
+        API_SECRET,
+        API_KEY,
         click.option("--identity", required=True, help="Who its bearer is."),
         click.option("--room", required=True, help="The room that the token is for."),
     ):

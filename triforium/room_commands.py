@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 import trio
 
-from triforium.failing import fail, not_empty
+from triforium.failing import fail
 from triforium.operating import (
     close_room,
     list_agents,
@@ -19,6 +19,7 @@ from triforium.operating import (
     remove_participant,
     show_room,
 )
+from triforium.options import API_KEY, API_SECRET
 from triforium.posting import open_ask
 from triforium.server_api import ServerApi, ServerApiError
 
@@ -31,8 +32,8 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Ask for the server, and for what opens it."""
     for option in (
-        click.option("--api-secret", envvar="LIVEKIT_API_SECRET", required=True, show_envvar=True, callback=not_empty),
-        click.option("--api-key", envvar="LIVEKIT_API_KEY", required=True, show_envvar=True, callback=not_empty),
+        API_SECRET,
+        API_KEY,
         click.option(
             "--url",
             envvar="LIVEKIT_URL",

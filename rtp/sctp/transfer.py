@@ -64,9 +64,8 @@ class Transfer:
             case Data():
                 return _delivered(self.inbound.receive_data(chunk))
             case Sack():
-                if (
-                    self._has_sack
-                ):  # each can ask for a look at all that is under way, and nobody sends two (RFC 9260 §6.2)
+                # Each can ask for a look at all that is under way, and nobody sends two (RFC 9260 §6.2).
+                if self._has_sack:
                     self._drops[Drop.BAD_ACKNOWLEDGEMENT] += 1
                 else:
                     self._has_sack = True

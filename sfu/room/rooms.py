@@ -34,6 +34,10 @@ class Rooms:
         """Iterate over the rooms that are open."""
         return iter(list(self._rooms.values()))
 
+    def people(self) -> Iterator[Participant]:
+        """Iterate over the participants of all rooms, as they are now. The caller does not checkpoint meanwhile."""
+        return (person for room in self for person in room.participants.values())
+
     def is_open(self, name: RoomName) -> bool:
         """Whether there is a room of this name now."""
         return self.find(name) is not None
@@ -56,7 +60,7 @@ class Rooms:
         if 0 < limits.bytes_per_second <= self._load.bytes_per_second:
             return True
         return bool(limits.tracks) and limits.tracks <= sum(
-            len(person.publisher.publications) + len(person.subscriber.subscriptions) for person in self._people()
+            len(person.publisher.publications) + len(person.subscriber.subscriptions) for person in self.people()
         )
 
     def find(self, name: RoomName) -> Room | None:
@@ -87,7 +91,7 @@ class Rooms:
         try:
             async with trio.open_nursery() as self._nursery:
                 if self.environment.limits.bytes_per_second:
-                    self._nursery.start_soon(self._load.measure, self._people)
+                    self._nursery.start_soon(self._load.measure, self.people)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
@@ -127,9 +131,6 @@ class Rooms:
         self._closing = True
         for room in self:
             room.close(CloseReason.SERVER_SHUTDOWN)
-
-    def _people(self) -> Iterator[Participant]:
-        return (person for room in self for person in room.participants.values())
 
     def _new_room(self, name: RoomName, wishes: RoomWishes, preset: str) -> Room:
         settings = self.environment.settings

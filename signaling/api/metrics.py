@@ -90,7 +90,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Read everything off the rooms: `prometheus_client` calls it."""
-        people = [person for room in self._rooms for person in room.participants.values()]
+        people = list(self._rooms.people())
         yield self._gauge("livekit_room_total", "Rooms that are open.", sum(1 for _ in self._rooms))
         yield self._gauge("livekit_participant_total", "Participants that are in a room.", len(people))
         yield self._published(people)

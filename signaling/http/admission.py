@@ -91,6 +91,6 @@ class Guest:
     def leave(self) -> None:
         """Count this socket no longer: it is authenticated, or closed. May be called again."""
         if self._admission is not None:
-            self.release()
+            self._admission.release(self._held_bytes)
             self._admission.leave(self)
             self._admission = None

@@ -8,7 +8,8 @@ from typing import Final
 
 from signaling.http.request import Request
 
-_METHODS: Final = frozenset({"OPTIONS", "HEAD", "GET", "POST", "PATCH", "DELETE"})
+METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST")
+"""All that anything here is asked by."""
 _PREFLIGHT_SECONDS: Final = "86400"
 
 
@@ -25,7 +26,7 @@ def cors_headers(request: Request) -> Mapping[str, str]:
 def _preflight_headers(request: Request) -> dict[str, str]:
     headers = {"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
     method = request.header("Access-Control-Request-Method")
-    if (origin := request.header("Origin")) and method in _METHODS:
+    if (origin := request.header("Origin")) and method in METHODS:
         headers |= {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Allow-Methods": method,
@@ -38,6 +39,6 @@ def _preflight_headers(request: Request) -> dict[str, str]:
 
 def _response_headers(request: Request) -> dict[str, str]:
     headers = {"Vary": "Origin"}
-    if (origin := request.header("Origin")) and request.method in _METHODS:
+    if (origin := request.header("Origin")) and request.method in METHODS:
         headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": "*"}
     return headers

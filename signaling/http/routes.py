@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import trio
 
-from signaling.http.cors import is_preflight
+from signaling.http.cors import METHODS, is_preflight
 from signaling.http.errors import HttpError
 from signaling.http.exchange import Exchange
 
 logger = logging.getLogger(__name__)
-
-_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 
 Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
 """Answers one request. What it raises as HttpError becomes the answer."""
@@ -58,7 +56,7 @@ class Routes:
 def _check_method(exchange: Exchange) -> None:
     """Raise HttpError (405) for CONNECT, which names no path: an answer of 200 would make a tunnel of the connection."""
     if exchange.request.method == "CONNECT":
-        raise HttpError(405, "this is no proxy", {"Allow": _METHODS})
+        raise HttpError(405, "this is no proxy", {"Allow": ", ".join(METHODS)})
 
 
 async def not_found(exchange: Exchange) -> None:

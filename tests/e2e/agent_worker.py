@@ -10,9 +10,8 @@ import sys
 import numpy as np
 from livekit import rtc
 from livekit.agents import AgentServer, JobContext, JobExecutorType, JobRequest
+from tone import FRAME_SAMPLES, SAMPLE_RATE, tone
 
-SAMPLE_RATE = 48_000
-FRAME_SAMPLES = SAMPLE_RATE // 50
 LOUD = 0.05
 """The level of what counts as heard, where 1 is the loudest."""
 
@@ -34,9 +33,7 @@ async def hear(track: rtc.Track) -> None:
 async def sound(source: rtc.AudioSource) -> None:
     sample = 0
     while True:
-        times = np.arange(sample, sample + FRAME_SAMPLES) / SAMPLE_RATE
-        tone = np.sin(2 * np.pi * FREQUENCY * times) * 8000
-        await source.capture_frame(rtc.AudioFrame(tone.astype(np.int16).tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
+        await source.capture_frame(rtc.AudioFrame(tone(FREQUENCY, sample).tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
         sample += FRAME_SAMPLES
 
 

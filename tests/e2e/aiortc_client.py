@@ -14,10 +14,8 @@ import av
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from python_client import answer
+from tone import FRAME_SAMPLES, SAMPLE_RATE, tone
 
-SAMPLE_RATE = 48_000
-FRAME_SAMPLES = SAMPLE_RATE // 50
-TONE_AMPLITUDE = 0.25
 WIDTH, HEIGHT = 320, 240
 
 
@@ -49,9 +47,8 @@ class Tone(MediaStreamTrack):
         now = asyncio.get_running_loop().time()
         self._began = self._began or now
         await asyncio.sleep(max(0, self._began + self._at / SAMPLE_RATE - now))
-        times = np.arange(self._at, self._at + FRAME_SAMPLES) / SAMPLE_RATE
-        samples = TONE_AMPLITUDE * np.sin(2 * np.pi * self._frequency * times) * 32767
-        frame = av.AudioFrame.from_ndarray(samples.astype(np.int16).reshape(1, -1), format="s16", layout="mono")
+        samples = tone(self._frequency, self._at)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._at, fractions.Fraction(1, SAMPLE_RATE)
         self._at += FRAME_SAMPLES
         return frame

@@ -9,10 +9,8 @@ import time
 
 import av
 import numpy as np
+from tone import FRAME_SAMPLES, SAMPLE_RATE, tone
 
-SAMPLE_RATE = 48_000
-FRAME_SAMPLES = SAMPLE_RATE // 50
-TONE_AMPLITUDE = 0.25
 WIDTH, HEIGHT = 320, 240
 FRAMES_PER_SECOND = 15
 H264 = {"profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "g": str(FRAMES_PER_SECOND)}
@@ -25,9 +23,8 @@ def picture(colour, number):
 
 
 def sound(frequency, at):
-    times = np.arange(at, at + FRAME_SAMPLES) / SAMPLE_RATE
-    samples = (TONE_AMPLITUDE * np.sin(2 * np.pi * frequency * times) * 32767).astype(np.int16)
-    frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
+    samples = np.repeat(tone(frequency, at), 2)
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="stereo")
     frame.sample_rate, frame.pts = SAMPLE_RATE, at
     return frame
 

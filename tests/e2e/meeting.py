@@ -41,6 +41,10 @@ REST_SECONDS: Final = 1.2
 SINGLE, DUAL = "single", "dual"
 """The layouts: one peer connection for both directions, or one for each."""
 
+SMALL, LARGE = (320, 180), (640, 360)
+"""The layers of a page's camera: livekit-client's simulcast makes just these, and so does libwebrtc within one stream,
+where three are asked for of so small a camera."""
+
 COLOURS: Final = {"alice": (200, 40, 40), "bob": (40, 40, 200), "carol": (40, 160, 40)}
 FREQUENCIES: Final = {"alice": 440, "bob": 1000, "carol": 1500}
 
@@ -190,6 +194,10 @@ class Participant:
         if other.kind is Kind.PYTHON:
             assert track.colour == pytest.approx(COLOURS[other.identity], abs=25)
         return track
+
+    async def sees_in_size(self, other: "Participant", size: tuple[int, int]) -> None:
+        """Wait until pictures of the other's camera come in this size; of pages only."""
+        await self.until(lambda view: (view.video(other.identity).width, view.video(other.identity).height) == size)
 
     async def hears(self, other: "Participant") -> Track:
         """Wait until new sound was heard. It has the pitch that was sent, as far as that is known."""

@@ -13,12 +13,10 @@ import sys
 import numpy as np
 from livekit import rtc
 from python_data import Data
+from tone import FRAME_SAMPLES, SAMPLE_RATE, tone
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RATE = 48_000
-FRAME_SAMPLES = SAMPLE_RATE // 50
-TONE_AMPLITUDE = 0.25
 WIDTH, HEIGHT = 640, 360
 FRAMES_PER_SECOND = 15
 SOURCES = {rtc.TrackSource.SOURCE_CAMERA: "camera", rtc.TrackSource.SOURCE_MICROPHONE: "microphone"}
@@ -97,9 +95,7 @@ async def show(source, colour):
 async def sound(source, frequency):
     sample = 0
     while True:
-        times = np.arange(sample, sample + FRAME_SAMPLES) / SAMPLE_RATE
-        tone = np.sin(2 * np.pi * frequency * times) * TONE_AMPLITUDE * 32767
-        await source.capture_frame(rtc.AudioFrame(tone.astype(np.int16).tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
+        await source.capture_frame(rtc.AudioFrame(tone(frequency, sample).tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
         sample += FRAME_SAMPLES
 
 

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from sfu.room.load import LOAD_SECONDS
-from tests.simulation.house import flows, open_house
+from tests.simulation.house import House, flows, open_house
 from triforium.config import LimitConfig
 from triforium.visitor import JoinRefusedError
 
@@ -27,6 +27,17 @@ async def test_of_more_videos_than_somebody_may_have_the_next_comes_when_one_end
         await bob.wait_until(flows(bob, second.sid))
 
 
+async def carol_is_turned_away(house: House) -> None:
+    with pytest.raises(JoinRefusedError, match="503"):
+        async with house.visitor("carol", single=True):
+            pass
+
+
+async def carol_is_let_in(house: House) -> None:
+    async with house.visitor("carol", single=True):
+        assert house.identities() == {"alice", "bob", "carol"}
+
+
 async def test_where_there_are_as_many_tracks_as_there_may_be_nobody_new_is_let_in(autojump_clock) -> None:
     async with (
         open_house(config={"limit": LimitConfig(num_tracks=2)}) as house,
@@ -35,13 +46,10 @@ async def test_where_there_are_as_many_tracks_as_there_may_be_nobody_new_is_let_
     ):
         audio = await alice.publish_audio()
         await bob.wait_until(flows(bob, audio.sid))
-        with pytest.raises(JoinRefusedError, match="503"):
-            async with house.visitor("carol", single=True):
-                pass
+        await carol_is_turned_away(house)
         audio.unpublish()
         await bob.wait_until(lambda: not bob.subscribed)
-        async with house.visitor("carol", single=True):
-            assert house.identities() == {"alice", "bob", "carol"}
+        await carol_is_let_in(house)
 
 
 async def test_where_there_is_as_much_media_as_there_may_be_nobody_new_is_let_in(autojump_clock) -> None:
@@ -53,10 +61,7 @@ async def test_where_there_is_as_much_media_as_there_may_be_nobody_new_is_let_in
         audio = await alice.publish_audio()
         await bob.wait_until(flows(bob, audio.sid))
         await trio.sleep(2 * LOAD_SECONDS)
-        with pytest.raises(JoinRefusedError, match="503"):
-            async with house.visitor("carol", single=True):
-                pass
+        await carol_is_turned_away(house)
         audio.unpublish()
         await trio.sleep(2 * LOAD_SECONDS)
-        async with house.visitor("carol", single=True):
-            assert house.identities() == {"alice", "bob", "carol"}
+        await carol_is_let_in(house)

@@ -4,16 +4,14 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.meeting import SINGLE, Kind, open_meeting
+from tests.e2e.meeting import LARGE, SINGLE, SMALL, Kind, open_meeting
 from tests.e2e.published_port import open_published_port
 from triforium.testing import Link
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timed]
 
-SMALL, LARGE = (320, 180), (640, 360)
-"""The layers of a page's camera, as livekit-client makes them by default: of some 150 and 450 kbit/s, less if it is busy."""
-
 NARROW: Final = Link(delay_seconds=0.02, rate_bps=250_000, queue_bytes=250_000 // 8 * 3 // 10)
+"""The layers of a page's camera take some 150 and 450 kbit/s, less if it is busy."""
 
 
 async def test_a_page_on_a_narrow_link_sees_the_small_picture_and_the_large_one_when_it_is_wide_again(folder):
@@ -25,12 +23,8 @@ async def test_a_page_on_a_narrow_link_sees_the_small_picture_and_the_large_one_
             await alice.join()
             await bob.join()
             await alice.publish()
-
-            async def sees(size: tuple[int, int]) -> None:
-                await bob.until(lambda view: (view.video("alice").width, view.video("alice").height) == size)
-
-            await sees(LARGE)
+            await bob.sees_in_size(alice, LARGE)
             port.link = NARROW
-            await sees(SMALL)
+            await bob.sees_in_size(alice, SMALL)
             port.link = Link()
-            await sees(LARGE)
+            await bob.sees_in_size(alice, LARGE)

@@ -4,11 +4,9 @@ from functools import partial
 
 import pytest
 
-from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
+from tests.e2e.meeting import DUAL, LARGE, SINGLE, SMALL, Kind, at_once, open_meeting
 
 pytestmark = pytest.mark.e2e
-
-LARGE, SMALL = (640, 360), (320, 180)
 
 
 async def test_frames_encrypted_from_end_to_end_are_for_those_who_have_the_key(folder):
@@ -24,11 +22,9 @@ async def test_frames_encrypted_from_end_to_end_are_for_those_who_have_the_key(f
         await alice.publish(codec="vp8")
         await bob.perceives(alice)
         # Layers are entered at key frames, which are known by what encryption leaves in clear.
-        for quality, (width, height) in (("LOW", SMALL), ("HIGH", LARGE)):
+        for quality, size in (("LOW", SMALL), ("HIGH", LARGE)):
             await bob.ask("choose", of="alice", quality=quality)
-            await bob.until(
-                lambda view, size=(width, height): (view.video("alice").width, view.video("alice").height) == size
-            )
+            await bob.sees_in_size(alice, size)
         view = await carol.until(lambda view: view.video("alice").packets > 100 and view.audio("alice").packets > 100)
         assert (view.video("alice").frames, view.audio("alice").energy) == (0, 0.0)
 

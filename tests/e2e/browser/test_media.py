@@ -9,7 +9,9 @@ import trio
 from tests.e2e.meeting import (
     DUAL,
     HALF_SECOND_FRAMES,
+    LARGE,
     SINGLE,
+    SMALL,
     WAIT_SECONDS,
     Kind,
     Meeting,
@@ -29,9 +31,6 @@ FRAMES_SECONDS: Final = 0.7
 
 HELD_BACK_SECONDS: Final = 0.4
 """On the average, where the room says at least 0.6. On loopback a page holds pictures back for 0.02 of its own accord."""
-
-SMALL, LARGE = (320, 180), (640, 360)
-"""The layers of a page's camera, as livekit-client makes them by default."""
 
 
 async def three_pages(meeting: Meeting, **options: object) -> tuple[Participant, Participant, Participant]:

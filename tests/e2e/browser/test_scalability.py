@@ -2,12 +2,9 @@
 
 import pytest
 
-from tests.e2e.meeting import DUAL, SINGLE, Kind, at_once, open_meeting
+from tests.e2e.meeting import DUAL, LARGE, SINGLE, SMALL, Kind, at_once, open_meeting
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timed]
-
-SMALL, LARGE = (320, 180), (640, 360)
-"""The spatial layers: libwebrtc makes but two of the three that are asked for of so small a camera."""
 
 
 @pytest.mark.parametrize(("codec", "layout"), [("VP9", SINGLE), ("AV1", DUAL)])
@@ -20,6 +17,6 @@ async def test_the_quality_that_is_asked_for_is_chosen_within_the_one_stream_tha
         assert (await bob.sees(alice)).codec == f"video/{codec}"
         for quality, size in (("HIGH", LARGE), ("LOW", SMALL), ("HIGH", LARGE)):
             await bob.ask("choose", of="alice", quality=quality)
-            await bob.until(lambda view, size=size: (view.video("alice").width, view.video("alice").height) == size)
+            await bob.sees_in_size(alice, size)
         await bob.sees(alice)
         assert len(await alice.ask("framesSent")) == 1  # one stream

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conversations import meet, perceive_each_other
-from tests.e2e.meeting import DUAL, SINGLE, Kind, Participant, View, open_meeting
+from tests.e2e.meeting import DUAL, LARGE, SINGLE, SMALL, Kind, open_meeting
 
 pytestmark = pytest.mark.e2e
 
@@ -14,16 +14,6 @@ JOINED_ANEW = ["full-reconnect", "resume-reconnect", "migration", "node-failure"
 """The last two ask for other protocols, which are not served here: the client reconnects, and is served by UDP again."""
 
 NARROW_BPS = 100_000
-SMALL, LARGE = (320, 180), (640, 360)
-
-
-async def sees(viewer: Participant, other: Participant, size: tuple[int, int]) -> None:
-    """Wait until pictures of this size are shown."""
-
-    def is_seen(view: View) -> bool:
-        return (view.video(other.identity).width, view.video(other.identity).height) == size
-
-    await viewer.until(is_seen)
 
 
 @each_layout
@@ -55,11 +45,11 @@ async def test_a_page_speaks_has_a_narrow_link_and_is_sent_away_as_it_asks(folde
         await bob.until(lambda view: "alice" in view.speakers[-1])
         await alice.unmute()
 
-        await sees(alice, bob, LARGE)
+        await alice.sees_in_size(bob, LARGE)
         await alice.ask("simulate", scenario="subscriber-bandwidth", argument=NARROW_BPS)
-        await sees(alice, bob, SMALL)
+        await alice.sees_in_size(bob, SMALL)
         await alice.ask("simulate", scenario="subscriber-bandwidth", argument=0)
-        await sees(alice, bob, LARGE)
+        await alice.sees_in_size(bob, LARGE)
 
         await alice.ask("simulate", scenario="server-leave")
         assert await alice.until_disconnected() == "SERVER_SHUTDOWN"
