@@ -159,17 +159,21 @@ class Participant:
     # Verbs of the room
 
     def join(self, joining: Joining) -> None:
-        """Send what a session begins with, in the order that clients expect."""
+        """Send what a session begins with, in the order that clients expect.
+
+        What there is to subscribe to comes with the first description: `livekit-client` (2.23), which joins anew, may
+        lose tracks that come once it is connected.
+        """
         if self.has_signal:
             self.tell(projections.join_response(self.room, self))
         self.state = models.ParticipantInfo.JOINED
         self._tell_token()
         for request in joining.add_tracks:
             self.add_track(request)
+        self.reconciler.reconcile()
         if isinstance(self.subscriber, OfferingSubscriber) and self.subscriber_is_primary:
             self.subscriber.peer.open_channels()
             self.subscriber.offer()
-        self.reconciler.reconcile()
         self.data.reconcile()
         if joining.offer is not None:
             self.receive_offer(joining.offer)

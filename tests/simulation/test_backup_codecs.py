@@ -62,8 +62,8 @@ async def publish_backup(publisher: Caller, sid: str, cid: str) -> TrackInfo:
 
 async def subscribe(caller: Caller, house: House, identity: str, sid: str) -> DownTrack:
     """Take a track up; return what sends it."""
-    while sid not in (await caller.negotiate()).values():
-        pass
+    while sid not in caller.described.values():
+        await caller.negotiate()
     down_track = house.participant(identity).subscriber.subscriptions[sid].down_track
     await wait_until(lambda: down_track.bound)
     return down_track

@@ -45,11 +45,15 @@ CODEC_UNSUPPORTED = SubscriptionError.SE_CODEC_UNSUPPORTED
 
 
 class Caller:
-    """A client in the room. `publisher` is the connection that it offers, `subscriber` that on which it gets tracks."""
+    """A client in the room. `publisher` is the connection that it offers, `subscriber` that on which it gets tracks.
+
+    `described` are the tracks that it gets by what was described last, by mid.
+    """
 
     def __init__(self, raw: RawClient, knows: Capabilities, *, single: bool) -> None:
         self.publisher = client(knows)
         self.subscriber = self.publisher if single else client(knows)
+        self.described: dict[str, str] = {}
         self._raw = raw
         self._kept: dict[str, deque[SignalResponse]] = defaultdict(deque)
 
@@ -99,14 +103,16 @@ class Caller:
             await self.send(offer=SessionDescription(type="offer", sdp=self.subscriber.create_offer(), id=1))
             answer = (await self.receive("answer")).answer
             self.subscriber.receive_answer(answer.sdp)
-            return dict(answer.mid_to_track_id)
+            self.described = dict(answer.mid_to_track_id)
+            return self.described
         offer = (await self.receive("offer")).offer
         self.subscriber.receive_offer(offer.sdp)
         for transceiver in self.subscriber.transceivers:
             transceiver.direction = Direction.RECVONLY
         answer = SessionDescription(type="answer", sdp=self.subscriber.create_answer(), id=offer.id)
         await self.send(answer=answer)
-        return dict(offer.mid_to_track_id)
+        self.described = dict(offer.mid_to_track_id)
+        return self.described
 
     async def refused(self) -> tuple[str, int]:
         response = (await self.receive("subscription_response")).subscription_response
@@ -133,9 +139,11 @@ async def open_caller(
         caller = Caller(raw, knows, single=single)
         if single:
             caller.publisher = caller.subscriber = spare
-            caller.publisher.receive_answer((await caller.receive("answer")).answer.sdp)
+            answer = (await caller.receive("answer")).answer
+            caller.publisher.receive_answer(answer.sdp)
+            caller.described = dict(answer.mid_to_track_id)
         else:
-            await caller.negotiate()  # data channels
+            await caller.negotiate()
         yield caller
 
 

@@ -198,18 +198,20 @@ async def test_for_tracks_that_come_or_go_together_one_more_offer_is_asked_for(a
         assert len(sent(bob, "media_sections_requirement")) == 2
 
 
-async def test_on_two_connections_the_first_offer_holds_data_only_and_the_second_the_tracks(autojump_clock) -> None:
+async def test_on_two_connections_the_first_offer_has_the_tracks_that_are_there(autojump_clock) -> None:
+    """A second one would come late for who joins anew: `livekit-client` may have announced by then that it is back.
+
+    It (2.23) does that once what it publishes is there again, but for two seconds after it joined it keeps the news of
+    tracks that come, and loses them.
+    """
     async with late_joiner(single=False, habits=Habits.JAVASCRIPT) as bob:
-        first, second = sent(bob, "offer")
+        (offer,) = sent(bob, "offer")
         publisher = bob.participants["alice"]
-        assert second.id == first.id + 1
-        assert not first.mid_to_track_id
-        assert "m=audio" not in first.sdp
-        assert "m=application" in first.sdp
-        assert sorted(second.mid_to_track_id.values()) == sorted(track.sid for track in publisher.tracks)
+        assert "m=application" in offer.sdp
+        assert sorted(offer.mid_to_track_id.values()) == sorted(track.sid for track in publisher.tracks)
         for track in publisher.tracks:
-            assert f"a=msid:{publisher.sid}|{track.sid} {track.sid}\r\n" in second.sdp
-        assert second.sdp.count("a=sendrecv") >= 2
+            assert f"a=msid:{publisher.sid}|{track.sid} {track.sid}\r\n" in offer.sdp
+        assert offer.sdp.count("a=sendrecv") >= 2
 
 
 @layouts
