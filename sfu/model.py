@@ -96,7 +96,8 @@ class SipGrant(Struct, frozen=True, rename="camel", omit_defaults=True):
 class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a token says about its bearer, under the names of LiveKit's tokens.
 
-    `expires_at` is in Unix seconds. `room_config` is a RoomConfiguration as proto3 JSON, for the room that this join
+    `expires_at` is in Unix seconds. `is_refreshed` is our own: true in the tokens that a participant gets to come back
+    with, also to a server that has been restarted meanwhile. `room_config` is a RoomConfiguration as proto3 JSON, for the room that this join
     may create.
     """
 
@@ -115,6 +116,7 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     expires_at: float = field(default=0.0, name="exp")
     issued_at: float | None = field(default=None, name="iat")
     not_before: float | None = field(default=None, name="nbf")
+    is_refreshed: bool = field(default=False, name="refreshed")
 
     @property
     def made_at(self) -> float | None:

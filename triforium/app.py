@@ -247,7 +247,9 @@ def _webhooks(surroundings: Surroundings, config: Config) -> Webhooks:
 
 
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
-    claims = msgspec.structs.replace(claims, sip=None)  # it is for coming back, and opens nothing else
+    claims = msgspec.structs.replace(
+        claims, sip=None, is_refreshed=True
+    )  # it is for coming back, and opens nothing else
     return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
 
 

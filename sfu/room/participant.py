@@ -31,6 +31,7 @@ from sfu.room.permissions import SubscriptionPermissions
 from sfu.room.publisher import Publication, Publisher
 from sfu.room.reconciler import Reconciler
 from sfu.room.refusals import RefusedError
+from sfu.room.rejoining import Rejoining
 from sfu.room.simulation import ResumeTrouble
 from sfu.room.standing_in import follow
 from sfu.room.subscriber import AnsweringSubscriber, OfferingSubscriber
@@ -89,6 +90,7 @@ class Participant:
         self._staying = trio.Lock()
         """Held from the first task of a stay in a room to the last: those of the next stay wait for it."""
         self._arrival = Arrival(self)
+        self._rejoining = Rejoining(joining.claims, joining.client_info)
         self._descriptions = Descriptions(self.tell, environment.candidates)
         syncs, delay = room.settings.sync_streams, room.settings.playout_delay
         open_peer = partial(Peer, environment, self, self.client_info, syncs_streams=syncs, playout_delay=delay)
@@ -228,7 +230,8 @@ class Participant:
 
     def tell(self, response: rtc.SignalResponse) -> None:
         """Queue a message for the client alone."""
-        self.tell_all(Outgoing(response))
+        if not self._rejoining.holds(response):
+            self.tell_all(Outgoing(response))
 
     def tell_all(self, outgoing: Outgoing) -> None:
         """Queue a message that others get too."""
@@ -280,6 +283,8 @@ class Participant:
             if self.has_signal:
                 nursery.start_soon(self.dynacast.run)
             nursery.start_soon(self._refresh_token)
+            if not self._rejoining.is_over:
+                nursery.start_soon(self._rejoining.run, self.tell)
             nursery.start_soon(self._arrival.run)
             if self.stands_for is not None:
                 nursery.start_soon(follow, self, self.stands_for)

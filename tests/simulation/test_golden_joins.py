@@ -44,6 +44,7 @@ UNLIKE: Final = {
     "join.room.active_recording": "the same",
     "leave.can_reconnect": "of an older protocol; here it agrees with the action",
     "refresh_token.jwt_claims.kindDetails": "lost there when a token is made anew",
+    "refresh_token.jwt_claims.refreshed": "here such a token says that it is one",
     "join.other_participants": "who has closed its socket in the same millisecond is still there, or no longer",
 }
 """What may differ, and why."""

@@ -32,6 +32,21 @@ async def test_a_call_goes_on_after_every_simulated_trouble(folder, layout):
         assert (await bob.view()).reconnections == 0
 
 
+@each_layout
+async def test_what_is_published_while_a_page_joins_anew_is_perceived_by_it(folder, layout):
+    async with open_meeting(folder) as meeting:
+        alice = await meeting.invite("alice", Kind.BROWSER, layout)
+        bob = await meeting.invite("bob", Kind.PYTHON, layout)
+        await meet(alice, bob)
+        await bob.unpublish()
+        energy = (await bob.view()).audio("alice").energy
+        await alice.ask("simulate", scenario="full-reconnect")
+        await bob.until(lambda view: 0 < view.audio("alice").energy < energy)  # her new track: this is another count
+        await bob.publish()
+        await alice.until(lambda view: view.connected and view.reconnections == 1)
+        await perceive_each_other(alice, bob)
+
+
 async def test_a_page_speaks_has_a_narrow_link_and_is_sent_away_as_it_asks(folder):
     async with open_meeting(folder) as meeting:
         alice = await meeting.invite("alice", Kind.BROWSER, SINGLE)
