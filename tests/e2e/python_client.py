@@ -26,8 +26,8 @@ class Watched:
     """What has been seen of one remote video track.
 
     Frames are counted by its decoder's statistics: when the first frames of two tracks come in the same moment, the SDK
-    (1.2.1) may stop handing out those of one of them at once, while it decodes on. On a busy machine it was
-    seen to hand out none, nor to a second stream of the same track: then the log has the decoder's statistics.
+    (1.2.1) may stop handing out those of one of them at once, while it decodes on. In one of some dozens of calls it
+    hands out none, nor to a second stream of the same track: then the log has the decoder's statistics.
     """
 
     def __init__(self, track, joined_at):
@@ -41,13 +41,13 @@ class Watched:
 
     async def _read(self):
         async for event in self._stream:
-            if self._first_frame_seconds is None:
-                self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
             self._last = event.frame
 
     async def state(self):
         statistics = await self._track.get_stats()
         decoded = sum(each.inbound_rtp.inbound.frames_decoded for each in statistics)
+        if decoded and self._first_frame_seconds is None:
+            self._first_frame_seconds = asyncio.get_running_loop().time() - self._joined_at
         if self._last is None and decoded > FRAMES_PER_SECOND and not self._is_reported:
             self._is_reported = True
             logger.warning("%s frames were decoded, and none was handed out: %s", decoded, statistics)
