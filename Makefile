@@ -43,8 +43,8 @@ test: $(VENV)/.developing
 # with loopback, so it gets a network namespace of its own.
 e2e: e2e-quiet e2e-others
 
-# Chromium and the Python SDK want quiet: where others take the processors, the SDK (1.2.1) decodes pictures that it hands
-# to nobody. Waiting is most of what these do, but for those that are judged by when pictures come.
+# Chromium and the Python SDK want quiet: they work in real time. Waiting is most of what these do, but for those that are
+# judged by when pictures come.
 e2e-quiet: tests/e2e/node_modules/.installed | $(CHROMIUM) $(IP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timed" tests/e2e/browser tests/e2e/python
 	$(BIN)/python -m pytest -q -m timed tests/e2e/browser
