@@ -12,7 +12,7 @@ IP := /usr/sbin/ip
 # 124, off for tests, does not know that a test is async to have a clock. It is slow, so it gets only what is its business.
 FLAKE8_ASYNC := --enable=ASYNC --disable=ASYNC114,ASYNC910,ASYNC911
 
-.PHONY: install serve test deep e2e e2e-quiet e2e-others bench lint proto lock clean
+.PHONY: install serve test deep e2e e2e-quiet e2e-firefox bench lint proto lock clean
 
 install: $(VENV)/.installed
 
@@ -41,16 +41,16 @@ test: $(VENV)/.developing
 
 # Published clients. The logs and screenshots of a test that failed are in build/e2e. It takes root: Firefox never pairs
 # with loopback, so it gets a network namespace of its own.
-e2e: e2e-quiet e2e-others
+e2e: e2e-quiet e2e-firefox
 
-# Chromium and the Python SDK want quiet: they work in real time. Waiting is most of what these do, but for those that are
-# judged by when pictures come.
-e2e-quiet: tests/e2e/node_modules/.installed | $(CHROMIUM) $(IP)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timed" tests/e2e/browser tests/e2e/python
+# Chromium, the Python SDK and the agents, which use it, want quiet: they work in real time. Waiting is most of what these
+# do, but for those that are judged by when pictures come.
+e2e-quiet: tests/e2e/node_modules/.installed build/agents/.installed | $(CHROMIUM) $(IP)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timed" tests/e2e/browser tests/e2e/python tests/e2e/agents
 	$(BIN)/python -m pytest -q -m timed tests/e2e/browser
 
-e2e-others: tests/e2e/node_modules/.installed build/agents/.installed | $(FIREFOX) $(IP)
-	$(BIN)/python -m pytest -q tests/e2e/firefox tests/e2e/agents
+e2e-firefox: tests/e2e/node_modules/.installed | $(FIREFOX) $(IP)
+	$(BIN)/python -m pytest -q tests/e2e/firefox
 
 # By the npm that comes with the wheel's Node: a Debian's own is too old.
 tests/e2e/node_modules/.installed: tests/e2e/package-lock.json $(VENV)/.developing

@@ -18,6 +18,8 @@ LOUD = 0.05
 URL, KEY, SECRET = sys.argv[1:4]
 FREQUENCY = float(sys.argv[4])
 
+logger = logging.getLogger("agent")
+
 
 async def accept(request: JobRequest) -> None:
     await request.accept(identity="agent", name="Agent")
@@ -43,11 +45,14 @@ async def serve_room(context: JobContext) -> None:
     await context.connect()
     while (track := await subscribed.get()).kind != rtc.TrackKind.KIND_AUDIO:
         pass
+    logger.info("subscribed to %s", track.sid)
     await hear(track)
+    logger.info("heard somebody")
     source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
     options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
     microphone = rtc.LocalAudioTrack.create_audio_track("microphone", source)
     await context.room.local_participant.publish_track(microphone, options)
+    logger.info("published %s", microphone.sid)
     await sound(source)
 
 
