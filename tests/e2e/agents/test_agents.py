@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[3]
 PYTHON = ROOT / "build" / "agents" / "bin" / "python"
 PROGRAM = Path(__file__).parents[1] / "agent_worker.py"
 
-COMING_SECONDS = 30
-"""For a worker to start, and its agent to come: much is imported first."""
+COMING_SECONDS = 60
+"""For a worker to start, and its agent to come: what is imported first took 25 s where the processors were taken."""
 
 LOSS_SECONDS = 60
 """For a killed agent to be missed, which takes as long as ICE consent lasts (RFC 7675 §5.1), and replaced."""
