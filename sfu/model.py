@@ -97,8 +97,8 @@ class Claims(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a token says about its bearer, under the names of LiveKit's tokens.
 
     `expires_at` is in Unix seconds. `is_refreshed` is our own: true in the tokens that a participant gets to come back
-    with, also to a server that has been restarted meanwhile. `room_config` is a RoomConfiguration as proto3 JSON, for the room that this join
-    may create.
+    with, also to a server that has been restarted meanwhile. `room_config` is a RoomConfiguration as proto3 JSON, for
+    the room that this join may create.
     """
 
     identity: Identity = Identity("")

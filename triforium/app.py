@@ -247,9 +247,8 @@ def _webhooks(surroundings: Surroundings, config: Config) -> Webhooks:
 
 
 def _refreshed_token(config: Config, wall: float, claims: Claims) -> str:
-    claims = msgspec.structs.replace(
-        claims, sip=None, is_refreshed=True
-    )  # it is for coming back, and opens nothing else
+    # it is for coming back, and opens nothing else
+    claims = msgspec.structs.replace(claims, sip=None, is_refreshed=True)
     return _mint(config, wall, claims, max(MIN_REFRESHED_SECONDS, claims.expires_at - wall))
 
 

@@ -16,6 +16,11 @@ MUTED = rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid="TR_AM", muted=True))
 NEWS = rtc.SignalResponse(update=rtc.ParticipantUpdate())
 
 
+def path_of(sdk: str) -> str:
+    """Return what a client of this SDK joins by."""
+    return dual_path(auto_subscribe=True).replace("sdk=unknown", f"sdk={sdk}")
+
+
 @pytest.mark.parametrize(
     ("is_refreshed", "sdk", "seconds"),
     [(True, "js", HOLD_SECONDS), (True, "reactnative", HOLD_SECONDS), (True, "python", 0), (False, "js", 0)],
@@ -25,8 +30,7 @@ async def test_a_page_that_joins_anew_learns_that_its_tracks_are_published_once_
 ) -> None:
     async with open_house() as house:
         token = house.token("alice", claims={"is_refreshed": is_refreshed})
-        path = dual_path(auto_subscribe=True).replace("sdk=unknown", f"sdk={sdk}")
-        async with open_raw_client(house, token, path) as alice:
+        async with open_raw_client(house, token, path_of(sdk)) as alice:
             await alice.receive("join")
             joined_at = trio.current_time()
             await alice.send(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="mic")))
@@ -37,8 +41,7 @@ async def test_a_page_that_joins_anew_learns_that_its_tracks_are_published_once_
 async def test_the_token_to_come_back_with_says_that_it_is_one(autojump_clock) -> None:
     async with open_house() as house, open_raw_client(house, house.token("alice")) as alice:
         token = (await alice.receive("refresh_token")).refresh_token
-        path = dual_path(auto_subscribe=True).replace("sdk=unknown", "sdk=js")
-        async with open_raw_client(house, token, path) as again:
+        async with open_raw_client(house, token, path_of("js")) as again:
             await again.send(rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="mic")))
             began_at = trio.current_time()
             await again.receive("track_published")
