@@ -24,9 +24,11 @@ const browser = await chromium.launch({
 const pages = new Map();
 
 const calls = {
-  async open({ url, width, height, scheme }, name) {
+  async open({ url, width, height, scheme, without }, name) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+    context.setDefaultTimeout(PATIENCE_MS);
     const page = await context.newPage();
+    if (without) await page.route(without, (route) => route.abort());
     const log = (line) => appendFileSync(`${folder}/${name}.log`, `${new Date().toISOString()} ${line}\n`);
     const violations = [];
     page.on("console", (message) => {

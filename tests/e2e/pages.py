@@ -101,9 +101,12 @@ class Browser:
     def __init__(self, process: LineProcess) -> None:
         self._process = process
 
-    async def open(self, name: str, url: str, *, width: int = 1280, height: int = 800) -> Page:
-        """Open a page with a storage of its own."""
-        await self._process.call("open", page=name, url=url, width=width, height=height, scheme="light")
+    async def open(
+        self, name: str, url: str, *, width: int = 1280, height: int = 800, without: str | None = None
+    ) -> Page:
+        """Open a page with a storage of its own, and `without` what has this address: a glob pattern."""
+        size = {"width": width, "height": height}
+        await self._process.call("open", page=name, url=url, **size, scheme="light", without=without)
         return Page(self._process, name)
 
 

@@ -284,6 +284,16 @@ async def test_what_cannot_be_opened_is_told_and_joining_goes_without(folder, fl
         await page.has_kept_its_policy()
 
 
+async def test_a_page_of_which_a_part_did_not_come_says_so(folder):
+    async with open_browser(folder) as browser, open_meeting(folder) as meeting:
+        page = await browser.open("page", page_of(meeting.server.port), **NARROW, without="**/web/call.js")
+        await page.says("This page is not complete yet")
+        await page.is_accessible("incomplete")
+        whole = await browser.open("whole", page_of(meeting.server.port), **NARROW)
+        await whole.enter("Alice")
+        assert await whole.evaluate("document.getElementById('loading').hidden")
+
+
 async def test_other_hosts_meet_with_cameras_over_https(folder):
     async with (
         open_namespace() as namespace,
