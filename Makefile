@@ -44,10 +44,10 @@ test: $(VENV)/.developing
 e2e: e2e-quiet e2e-firefox
 
 # Chromium, the Python SDK and the agents, which use it, want quiet: they work in real time. Waiting is most of what these
-# do, but for those that are judged by when pictures come.
+# do, but for those that are judged by when pictures come, or that change networks, at which Chromium drops what it loads.
 e2e-quiet: tests/e2e/node_modules/.installed build/agents/.installed | $(CHROMIUM) $(IP)
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not timed" tests/e2e/browser tests/e2e/python tests/e2e/agents
-	$(BIN)/python -m pytest -q -m timed tests/e2e/browser
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not alone" tests/e2e/browser tests/e2e/python tests/e2e/agents
+	$(BIN)/python -m pytest -q -m alone tests/e2e/browser
 
 e2e-firefox: tests/e2e/node_modules/.installed | $(FIREFOX) $(IP)
 	$(BIN)/python -m pytest -q tests/e2e/firefox

@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -41,6 +41,9 @@ class Namespace:
 async def open_namespace() -> AsyncIterator[Namespace]:
     """Have a network namespace for as long as the block lasts. What still runs inside then is killed.
 
+    Its addresses are complete when it comes, and all of it is gone when it goes: Chromium, inside or outside, drops what
+    it loads whenever it sees an address come or go. So nothing else should run Chromium meanwhile.
+
     Raises:
         PermissionError: if we are not root.
         FileNotFoundError: without Debian's iproute2.
@@ -51,9 +54,14 @@ async def open_namespace() -> AsyncIterator[Namespace]:
     name, outer, inner = f"triforium-{number}", f"t{number}o", f"t{number}i"
     first = _RANGE[8 * (number % (_RANGE.num_addresses // 8))]
     hosts = [str(first + offset) for offset in range(1, 5)]
-    await _ip("netns", "add", name)
-    try:
-        await _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+    pair = ("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", name)
+    async with (
+        _having(("netns", "add", name), until=("netns", "del", name)),
+        _having(pair, until=("link", "del", outer)),  # it would go with the namespace, but only some time later
+    ):
+        # No IPv6 address of their own: it would be there only seconds later, once nobody else turned out to have it.
+        await _ip("link", "set", outer, "addrgenmode", "none")
+        await _ip("-netns", name, "link", "set", inner, "addrgenmode", "none")
         for host in hosts[:2]:
             await _ip("addr", "add", f"{host}/29", "dev", outer)
         for host in hosts[2:]:
@@ -62,11 +70,21 @@ async def open_namespace() -> AsyncIterator[Namespace]:
         await _ip("-netns", name, "link", "set", inner, "up")
         await _ip("-netns", name, "link", "set", "lo", "up")
         await _ip("-netns", name, "route", "add", "default", "via", hosts[0])
-        yield Namespace(name, (hosts[0], hosts[1]))
+        try:
+            yield Namespace(name, (hosts[0], hosts[1]))
+        finally:
+            with trio.CancelScope(shield=True):
+                await _kill_all(name)
+
+
+@asynccontextmanager
+async def _having(made: Sequence[str], *, until: Sequence[str]) -> AsyncIterator[None]:
+    await _ip(*made)
+    try:
+        yield
     finally:
         with trio.CancelScope(shield=True):
-            await _kill_all(name)
-            await _ip("netns", "del", name)  # and the pair with it, but only some time later
+            await _ip(*until)
 
 
 async def _kill_all(name: str) -> None:

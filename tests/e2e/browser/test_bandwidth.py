@@ -8,7 +8,7 @@ from tests.e2e.meeting import LARGE, SINGLE, SMALL, Kind, open_meeting
 from tests.e2e.published_port import open_published_port
 from triforium.testing import Link
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 NARROW: Final = Link(delay_seconds=0.02, rate_bps=250_000, queue_bytes=250_000 // 8 * 3 // 10)
 """The layers of a page's camera take some 150 and 450 kbit/s, less if it is busy."""

@@ -28,7 +28,7 @@ async def test_a_page_and_another_client_see_and_hear_each_other(folder, layout,
         await meet(alice, bob)
 
 
-@pytest.mark.timed
+@pytest.mark.alone
 @each_layout
 async def test_who_comes_late_or_comes_back_has_video_at_once(folder, layout):
     async with open_meeting(folder) as meeting:

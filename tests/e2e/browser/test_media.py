@@ -21,7 +21,7 @@ from tests.e2e.meeting import (
     open_meeting,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 FREEZE_SECONDS: Final = 0.5
 """A gap between two frames that people notice. At 15 frames a second there are 0.07 s between them."""

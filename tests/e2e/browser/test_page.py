@@ -294,6 +294,7 @@ async def test_a_page_of_which_a_part_did_not_come_says_so(folder):
         assert await whole.evaluate("document.getElementById('loading').hidden")
 
 
+@pytest.mark.alone
 async def test_other_hosts_meet_with_cameras_over_https(folder):
     async with (
         open_namespace() as namespace,
@@ -313,6 +314,7 @@ async def test_other_hosts_meet_with_cameras_over_https(folder):
             await page.has_kept_its_policy()
 
 
+@pytest.mark.alone
 async def test_other_hosts_are_told_that_cameras_want_https(folder):
     async with (
         open_namespace() as namespace,

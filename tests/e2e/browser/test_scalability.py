@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.meeting import DUAL, LARGE, SINGLE, SMALL, Kind, at_once, open_meeting
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timed]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 
 @pytest.mark.parametrize(("codec", "layout"), [("VP9", SINGLE), ("AV1", DUAL)])
