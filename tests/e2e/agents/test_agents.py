@@ -1,6 +1,5 @@
 """The published `livekit-agents`: its agent comes when somebody does, hears them and is heard."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,10 +25,7 @@ LOSS_SECONDS = 60
 
 @asynccontextmanager
 async def open_worker(server: RunningServer, frequency: int, log: Path) -> AsyncIterator[trio.Process]:
-    """Run a worker whose agents sound a tone of `frequency`; it is killed when the block is left.
-
-    What it logged is printed, for pytest to show when the test has failed.
-    """
+    """Run a worker whose agents sound a tone of `frequency`; it is killed when the block is left."""
     with log.open("wb") as output:
         command = [PYTHON, PROGRAM, server.url, KEY, SECRET, str(frequency)]
         process = await trio.lowlevel.open_process(command, stdout=output, stderr=output)
@@ -39,7 +35,6 @@ async def open_worker(server: RunningServer, frequency: int, log: Path) -> Async
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
-            sys.stdout.write(await trio.Path(log).read_text(errors="replace"))
 
 
 def sounds(frequency: int):
