@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from rtp.payload.dependency_descriptor import DependencyDescriptor, Structure, parse_dependency_descriptor
 from rtp.payload.vp9 import Vp9Descriptor, parse_vp9
-from rtp.serial import unwrap
+from sfu.media.frame_numbers import MAX_STEP, FrameNumbers
 from sfu.media.vp8_munger import Vp8Facts
 
-_SPATIAL_LAYERS: Final = 8
+_SPATIAL_BITS: Final = 3
+_SPATIAL_LAYERS: Final = 1 << _SPATIAL_BITS
 """As many as VP9 can tell apart: the frames of its pictures are numbered by this."""
 
 
@@ -51,7 +52,7 @@ class FrameReader:
         self.scalability = Scalability()
         self._structure: Structure | None = None
         self._active = 0
-        self._highest: int | None = None
+        self._numbers = FrameNumbers(gap=MAX_STEP)  # what is counted anew needs no frame that is known
         self._newest: dict[tuple[int, int], int] = {}  # by spatial and temporal layer
         self._last: tuple[int, tuple[int, ...]] | None = None  # a frame, and what it was found to need
 
@@ -69,7 +70,7 @@ class FrameReader:
         if descriptor.active_targets is not None:
             self._active = descriptor.active_targets
         descriptor.active_targets_in_force = self._active
-        number = self._unwrap(descriptor.frame_number, 16)
+        number = self._numbers.unwrap(descriptor.frame_number, 16)
         spatial = descriptor.spatial_id
         return FrameFacts(
             number,
@@ -124,9 +125,8 @@ class FrameReader:
             self._note(self.scalability.spatial_layers, descriptor.temporal_id + 1, self.scalability.sizes)
         if starts:
             self._newest.clear()
-        picture = self._unwrap(descriptor.picture_id, 15 if descriptor.picture_id_is_long else 7)
-        spatial = descriptor.spatial_id
-        number = picture * _SPATIAL_LAYERS + spatial
+        spatial, bits = descriptor.spatial_id, 15 if descriptor.picture_id_is_long else 7
+        number = self._numbers.unwrap(descriptor.picture_id * _SPATIAL_LAYERS + spatial, bits + _SPATIAL_BITS)
         is_key = not descriptor.is_predicted and not spatial
         references = self._vp9_references(descriptor, number)
         frame = FrameFacts(
@@ -167,11 +167,3 @@ class FrameReader:
     def _note(self, spatial: int, temporal: int, sizes: tuple[tuple[int, int], ...] = ()) -> None:
         if (new := Scalability(spatial, temporal, sizes)) != self.scalability:
             self.scalability = new
-
-    def _unwrap(self, number: int, bits: int) -> int:
-        if self._highest is None:
-            self._highest = number
-            return number
-        number = unwrap(number, near=self._highest, bits=bits)
-        self._highest = max(self._highest, number)
-        return number

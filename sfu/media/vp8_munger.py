@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from rtp.payload.vp8 import Vp8Descriptor, rewrite_ids
-from rtp.serial import unwrap
+from sfu.media.frame_numbers import FrameNumbers
 
 
 @dataclass(slots=True)
@@ -38,18 +38,14 @@ class Vp8Source:
     """Unwraps the picture ids of one source: of 7 bits, of 15, or of 7 as long as they fit."""
 
     def __init__(self) -> None:
-        self._highest: int | None = None
+        self._numbers = FrameNumbers()
 
     def read(self, descriptor: Vp8Descriptor) -> Vp8Facts:
         """Return what this packet says of its frame; packets may be late."""
         if descriptor.picture_id is None:
             return Vp8Facts(descriptor, None)
-        picture_id = descriptor.picture_id
-        if self._highest is not None:
-            picture_id = unwrap(picture_id, near=self._highest, bits=15 if descriptor.picture_id_is_long else 7)
-        if self._highest is None or picture_id > self._highest:
-            self._highest = picture_id
-        return Vp8Facts(descriptor, picture_id)
+        bits = 15 if descriptor.picture_id_is_long else 7
+        return Vp8Facts(descriptor, self._numbers.unwrap(descriptor.picture_id, bits))
 
 
 def shift_ids(payload: bytes, facts: Vp8Facts, offsets: Vp8Offsets) -> bytes:

@@ -1,6 +1,7 @@
 """Chromium's scalable streams, as recorded, on their way to subscribers who get some of their layers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,28 @@ def decode(what: str, sent: list[SentPacket]) -> list[tuple[int, int]]:
             sizes += [(int.from_bytes(picture[:2]), int.from_bytes(picture[2:4])) for picture in pictures]
             payloads = []
     return sizes
+
+
+Change = Callable[[RecordedPacket], RecordedPacket]
+
+
+def moved(offset: int) -> Change:
+    """Return what moves the number of a packet's frame."""
+
+    def move(recorded: RecordedPacket) -> RecordedPacket:
+        told = bytes.fromhex(recorded.line["ext"]["dd"])
+        number = (int.from_bytes(told[1:3]) + offset) & 0xFFFF
+        return replace(recorded, packet=recorded.packet.replace(told, told[:1] + number.to_bytes(2) + told[3:], 1))
+
+    return move
+
+
+def undescribed(recorded: RecordedPacket) -> RecordedPacket:
+    """Have the descriptor of a packet under an id that nobody has agreed on."""
+    told = bytes.fromhex(recorded.line["ext"]["dd"])
+    head = bytes((DESCRIPTOR_ID << 4 | len(told) - 1,))
+    assert head + told in recorded.packet
+    return replace(recorded, packet=recorded.packet.replace(head + told, bytes((14 << 4 | len(told) - 1,)) + told, 1))
 
 
 @pytest.mark.parametrize("reads_descriptor", [True, False])
@@ -164,6 +187,20 @@ async def test_a_packet_that_comes_late_does_not_turn_frame_numbers_back() -> No
     late.play()
     assert late.down_track.row.last_sequence == in_order.down_track.row.last_sequence
     assert late.down_track.row.last_frame_number == in_order.down_track.row.last_frame_number
+
+
+@pytest.mark.parametrize("change", [moved(0x7000), moved(0x9000), undescribed], ids=["ahead", "back", "undescribed"])
+@pytest.mark.parametrize("what", ["vp9", "av1"])
+async def test_one_packet_that_lies_of_its_frame_holds_up_no_change_of_layers(what: str, change: Change) -> None:
+    watched = Watched(what)
+    watched.allow(Level(0, 1, 2))
+    watched.play(20)
+    watched.packets = iter([change(next(watched.packets)), *watched.packets])
+    watched.play(10)
+    watched.allow(Level(0, 0, 2))
+    watched.play()
+    sizes = decode(what, watched.sent)
+    assert set(sizes[-4:]) == {SIZES[0]}
 
 
 async def test_a_subscribers_wish_chooses_layers_by_the_sizes_that_the_stream_tells() -> None:

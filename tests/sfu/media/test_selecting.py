@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 
@@ -23,13 +24,13 @@ class Facts:
     frame: FrameFacts | None
 
 
-def vp8_stream(pictures: int, *, first: int = 100) -> list[Facts]:
-    """VP8 with three temporal layers, which begins with a key frame."""
+def vp8_stream(pictures: int, *, first: int = 100, lies: Collection[int] = ()) -> list[Facts]:
+    """VP8 with three temporal layers, which begins with a key frame. Some pictures may lie of their ids."""
     source, reader, facts = Vp8Source(), FrameReader(), []
     for at in range(pictures):
         temporal, is_sync = PATTERN[at % len(PATTERN)]
         for part in range(PACKETS):
-            picture_id = 0x8000 | 500 + at
+            picture_id = 0x8000 | 500 + at + (0x3000 if at in lies else 0)
             head = bytes((0x90 if part == 0 else 0x80, 0xE0, *picture_id.to_bytes(2), at // 4 & 0xFF))
             payload = head + bytes((temporal << 6 | is_sync << 5, 0 if at == 0 else 1))
             ids = source.read(parse_vp8(payload))
@@ -77,6 +78,18 @@ def test_a_higher_temporal_layer_is_entered_where_it_begins_anew() -> None:
     sent = temporal_ids(selector, facts[10 * PACKETS :])[::PACKETS]
     # Layer 1 begins anew at once; frames of layer 2 need what was left out, up to one that needs the base only.
     assert sent == [1, None, 0, None, 1, None, 0, 2, 1, 2, 0, 2, 1, 2]
+
+
+@pytest.mark.parametrize("lie", [8, 9, 10])  # of each temporal layer
+def test_a_lie_about_a_pictures_id_holds_up_no_change_and_leaves_no_hole(lie: int) -> None:
+    facts = vp8_stream(80, lies=[lie])
+    selector = LayerSelector(LayerLimit(0, 1))
+    before = placed(selector, facts[: 24 * PACKETS])
+    selector.limit = LayerLimit(0, 0)
+    after = placed(selector, facts[24 * PACKETS :])
+    assert len(after) == 56 // 4 * PACKETS, "one of four pictures is of the lowest layer"
+    ids = [each.vp8.picture_id for each in before + after if each.vp8]
+    assert ids == [500 + at // PACKETS for at in range(len(ids))]
 
 
 def test_lower_temporal_layers_come_at_the_next_picture_and_none_is_cut_short() -> None:
