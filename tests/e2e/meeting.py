@@ -109,6 +109,11 @@ class View:
     profiles: dict[str, dict[str, object]] = field(default_factory=dict)
     room_metadata: str = ""
 
+    @property
+    def speaking(self) -> list[str]:
+        """Whom the last event of active speakers named; nobody, if there was none."""
+        return self.speakers[-1] if self.speakers else []
+
     def video(self, of: str) -> Track:
         return self.participants.get(of, {}).get("camera", _NO_TRACK)
 
