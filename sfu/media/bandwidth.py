@@ -183,11 +183,8 @@ class BandwidthController:
         self._changed()
 
     def _share(self, now: float) -> None:
-        demands = [
-            (down_track, demand)
-            for down_track in self._down_tracks()
-            if down_track.limiter is self and (demand := down_track.demand(now)) is not None
-        ]
+        videos = [down_track for down_track in self._down_tracks() if down_track.limiter is self]
+        demands = [(each, demand) for each in videos if (demand := each.demand(now)) is not None]
         estimate = self._estimate
         budget = self._budget_bps = estimate.bitrate_bps
         self._pacer.limit(None if budget is None else int(self._repair_share(estimate) * budget))
@@ -198,7 +195,7 @@ class BandwidthController:
         else:
             self._allot(demands, budget, is_congested=estimate.is_congested, now=now)
         self._next_look = None
-        if budget is not None and demands:
+        if budget is not None and videos:  # of which some may become known only now for what they cost
             is_deficient = any(_lacks(each, demand) for each, demand in demands)
             self._next_look = now + (DEFICIENT_SECONDS if is_deficient else STABLE_SECONDS)
         if was_starved != [down_track.is_starved for down_track, _ in demands]:

@@ -115,6 +115,13 @@ async def test_a_budget_that_does_not_do_pauses_where_that_is_allowed(
     assert each.down_track.statistics().allowance is None
 
 
+async def test_a_budget_holds_for_what_is_not_known_yet_for_what_it_costs(autojump_clock: MockClock) -> None:
+    each = Subscription(CongestionSettings(may_pause=True), numbered=False)
+    each.session.bandwidth.force(1_000)
+    await each.play(3 * STABLE_SECONDS, key=True)
+    assert each.down_track.is_starved
+
+
 async def test_estimates_change_nothing_where_that_is_turned_off(autojump_clock: MockClock) -> None:
     each = Subscription(CongestionSettings(enabled=False), numbered=True)
     assert each.down_track.row.numbers is None
