@@ -183,7 +183,7 @@ class BandwidthController:
         self._changed()
 
     def _share(self, now: float) -> None:
-        videos = [down_track for down_track in self._down_tracks() if down_track.limiter is self]
+        videos = [each for each in self._down_tracks() if each.limiter is self and each.needs_bandwidth]
         demands = [(each, demand) for each in videos if (demand := each.demand(now)) is not None]
         estimate = self._estimate
         budget = self._budget_bps = estimate.bitrate_bps

@@ -213,6 +213,11 @@ class DownTrack:
         """Whether nothing is sent for want of bandwidth."""
         return Pause.BANDWIDTH in self._pauses
 
+    @property
+    def needs_bandwidth(self) -> bool:
+        """Whether something is sent, or would be if only there were bandwidth."""
+        return not self._pauses - {Pause.BANDWIDTH}
+
     def bind(
         self,
         *,
@@ -270,7 +275,7 @@ class DownTrack:
         Of layers that come in without being known yet for what they cost, none is on the ladder but the lowest.
         """
         live = self.source.layers.live
-        if self._pauses - {Pause.BANDWIDTH} or not live:
+        if not self.needs_bandwidth or not live:
             return None
         reach = max(self._wished, min(live))
         costs = {layer: cost for layer, cost in self.source.costs(now).items() if layer in live and layer <= reach}
@@ -302,7 +307,7 @@ class DownTrack:
 
         That it lacks bandwidth is no reason not to: else it would never be known that there is some again.
         """
-        return 0 if self._pauses - {Pause.BANDWIDTH} else self._repair.pad(size, now)
+        return self._repair.pad(size, now) if self.needs_bandwidth else 0
 
     def set_source(self, source: Source | None) -> None:
         """Go on with another track, from a place on where a decoder can start, or with none.

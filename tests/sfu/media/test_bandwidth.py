@@ -13,7 +13,7 @@ from rtp.rtcp.transport_cc import REFERENCE_TICKS, TICK_SECONDS, TransportCcFeed
 from rtp.sdp.codecs import MediaKind
 from rtp.units import Ssrc
 from sfu.media.bandwidth import STABLE_SECONDS
-from sfu.media.downtrack import DownTrack
+from sfu.media.downtrack import DownTrack, Pause
 from sfu.media.ladder import Level
 from sfu.media.layers import TrackLayers
 from sfu.media.receiver import Receiver
@@ -120,6 +120,17 @@ async def test_a_budget_holds_for_what_is_not_known_yet_for_what_it_costs(autoju
     each.session.bandwidth.force(1_000)
     await each.play(3 * STABLE_SECONDS, key=True)
     assert each.down_track.is_starved
+
+
+async def test_nobody_looks_at_what_is_muted(autojump_clock: MockClock) -> None:
+    each = Subscription(CongestionSettings(), numbered=False)
+    each.down_track.set_pause(Pause.MUTED, paused=True)
+    each.session.bandwidth.force(1_000)
+    await each.play(STABLE_SECONDS)
+    assert each.session.bandwidth.next_timeout() is None
+    each.down_track.set_pause(Pause.MUTED, paused=False)
+    await each.play(STABLE_SECONDS)
+    assert each.session.bandwidth.next_timeout() is not None
 
 
 async def test_estimates_change_nothing_where_that_is_turned_off(autojump_clock: MockClock) -> None:
